@@ -1,0 +1,106 @@
+//! Sessions for [axum](https://docs.rs/axum): one layer, and a [`Session`] that handlers take as an argument.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use session_axum::{KeyRing, MemoryStore, Session, SessionLayer, SessionManager};
+//!
+//! async fn visit(session: Session) -> Result<String, session_axum::Error> {
+//!     let visits = session.update("visits", |visits: &mut u64| *visits += 1)?;
+//!     Ok(format!("visit {visits}"))
+//! }
+//!
+//! # fn main() -> Result<(), session_axum::ConfigError> {
+//! let manager = SessionManager::stored(MemoryStore::new(), KeyRing::from_env_or_random("SESSION_SECRET")?).build()?;
+//! let app: Router = Router::new().route("/", get(visit)).layer(SessionLayer::new(manager));
+//! # Ok(()) }
+//! ```
+//!
+//! Routes added after `.layer(…)` have no session. A handler whose client leaves is dropped by axum and its changes
+//! with it, its logout excepted; long work calls [`Session::save`](session_core::Session::save).
+
+use std::ops::Deref;
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+
+pub use session_core::{
+    ConfigError, KeyRing, MemoryStore, Revocation, SameSite, Secret, SessionManager, SessionManagerBuilder,
+};
+pub use session_tower::SessionLayer;
+
+/// The visitor's session, loaded when the handler is called. All its methods are those of
+/// [`session_core::Session`].
+///
+/// Without a [`SessionLayer`] the request fails with 500, and the log says which line to add. While the store is down it
+/// fails with 503, also for `Option<Session>`, which is `None` only where there is no layer.
+#[derive(Clone, Debug)]
+pub struct Session(session_core::Session);
+
+impl Deref for Session {
+    type Target = session_core::Session;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Ok(Self(session_tower::session(&parts.extensions).await?))
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Error> {
+        match session_tower::session(&parts.extensions).await {
+            Ok(session) => Ok(Some(Self(session))),
+            Err(session_core::Error::NotInstalled(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A session error as a response: its status and an empty body, or what [`SessionLayer::on_error`] makes of it.
+#[derive(Clone, Debug)]
+pub struct Error(session_core::Error);
+
+impl Deref for Error {
+    type Target = session_core::Error;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl From<session_core::Error> for Error {
+    fn from(error: session_core::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.answer()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response.extensions_mut().insert(self.0);
+        response
+    }
+}

@@ -1,0 +1,114 @@
+//! What a handler did to its session, in order, so that it can be done again on a fresher record.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::expiry::Expiry;
+use crate::record::Record;
+
+/// An update closure with its type forgotten: from the value that is there to the one that shall be.
+pub(crate) type Apply = Arc<dyn Fn(Option<&Value>) -> Result<Value, Error> + Send + Sync>;
+
+/// One step.
+#[derive(Clone)]
+pub(crate) enum Change {
+    Clear,
+    Insert(String, Value),
+    Login(String),
+    Remove(String),
+    Update(String, Apply),
+}
+
+/// All steps of one request, or of the part of it since the last `save`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Changes {
+    /// The session that was loaded is to end; the steps below belong to a new one.
+    pub(crate) destroyed: bool,
+    /// It needs a new id.
+    pub(crate) renewed: bool,
+    pub(crate) steps: Vec<Change>,
+}
+
+impl Changes {
+    pub(crate) fn push(&mut self, change: Change) {
+        self.renewed |= matches!(change, Change::Login(_));
+        // Writing one key over and over needs only its last value.
+        if let (Some(last), Some(key)) = (self.steps.last_mut(), change.overwrites())
+            && last.overwrites() == Some(key)
+        {
+            *last = change;
+        } else {
+            self.steps.push(change);
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        !self.destroyed && !self.renewed && self.steps.is_empty()
+    }
+
+    pub(crate) fn authenticates(&self) -> bool {
+        self.steps.iter().any(|change| matches!(change, Change::Login(_)))
+    }
+
+    /// Does all steps on `record`. `age` is how old its session is, `policy` what a login starts.
+    pub(crate) fn replay(&self, mut record: Record, age: Duration, policy: Expiry) -> Result<Record, Error> {
+        for change in &self.steps {
+            change.apply(&mut record, age, policy)?;
+        }
+        Ok(record)
+    }
+}
+
+impl Change {
+    pub(crate) fn apply(&self, record: &mut Record, age: Duration, policy: Expiry) -> Result<(), Error> {
+        match self {
+            Self::Clear if record.values().is_empty() => {}
+            Self::Clear => record.values_mut().clear(),
+            Self::Insert(key, value) if record.values().get(key) == Some(value) => {}
+            Self::Insert(key, value) => {
+                record.values_mut().insert(key.clone(), value.clone());
+            }
+            Self::Login(subject) => {
+                // An anonymous visitor's data stays with him; another subject's is nobody else's business.
+                if record.subject.as_ref().is_some_and(|earlier| earlier != subject) {
+                    record.values_mut().clear();
+                }
+                record.subject = Some(subject.clone());
+                // Authentication starts both limits anew (NIST SP 800-63B, 5.2); lifetime counts from creation.
+                record.expiry = Expiry { idle: policy.idle, lifetime: age.saturating_add(policy.lifetime) };
+            }
+            Self::Remove(key) if !record.values().contains_key(key) => {}
+            Self::Remove(key) => {
+                record.values_mut().remove(key);
+            }
+            Self::Update(key, apply) => {
+                let value = apply(record.values().get(key))?;
+                Self::Insert(key.clone(), value).apply(record, age, policy)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn overwrites(&self) -> Option<&str> {
+        match self {
+            Self::Insert(key, _) | Self::Remove(key) => Some(key),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Clear => "Clear",
+            Self::Insert(..) => "Insert(…)",
+            Self::Login(_) => "Login(…)",
+            Self::Remove(_) => "Remove(…)",
+            Self::Update(..) => "Update(…)",
+        })
+    }
+}

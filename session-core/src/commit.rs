@@ -1,0 +1,303 @@
+//! The deed: finds the session a cookie names, and carries a plan out, one atomic store operation a step.
+
+use std::sync::Arc;
+
+use crate::changes::Changes;
+use crate::clock::{Clock, Timestamp};
+use crate::cookie::{Attributes, CookieLines, MOST_CANDIDATES};
+use crate::error::Error;
+use crate::event::{Event, Observer, emit};
+use crate::expiry::Times;
+use crate::id::SessionId;
+use crate::plan::{Answer, Base, Plan, Policy, plan};
+use crate::random::Random;
+use crate::record::Record;
+use crate::store::{Create, Loaded, SessionStore, Touch, Update, Version};
+use crate::token::{Content, Envelope, Opened, Tokens};
+
+/// How often a write starts again because another one was faster. Of writers that meet, one always gets through, so
+/// this is how many may meet.
+const ATTEMPTS: usize = 100;
+/// How far another node's clock may be ahead in a cookie session.
+const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
+
+/// A manager's parts.
+pub(crate) struct Machine {
+    /// None: the session is in the cookie.
+    pub(crate) store: Option<Arc<dyn SessionStore>>,
+    pub(crate) tokens: Tokens,
+    pub(crate) attributes: Attributes,
+    pub(crate) policy: Policy,
+    pub(crate) max_bytes: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+}
+
+/// What the response has to say about the cookie.
+#[derive(Default)]
+pub(crate) enum CookieChange {
+    #[default]
+    Keep,
+    Remove,
+    /// The whole `Set-Cookie` value.
+    Set(String),
+}
+
+/// How far a commit got: also what is true when it fails halfway.
+#[derive(Default)]
+pub(crate) struct Progress {
+    pub(crate) base: Option<Base>,
+    pub(crate) cookie: CookieChange,
+    /// The session it began with has been ended.
+    pub(crate) deleted: bool,
+}
+
+impl Progress {
+    fn write(&mut self, base: Base, cookie: CookieChange) {
+        self.base = Some(base);
+        // A cookie that an earlier save owes stays owed.
+        if !matches!(cookie, CookieChange::Keep) {
+            self.cookie = cookie;
+        }
+    }
+}
+
+impl Machine {
+    pub(crate) fn emit(&self, event: Event) {
+        emit(self.observer.as_ref(), event);
+    }
+
+    /// The authentic tokens among the cookies. Pure, and nothing at all without a cookie of our name.
+    pub(crate) fn open_tokens(&self, lines: &CookieLines) -> Vec<Opened> {
+        let candidates = lines.candidates(&self.attributes.name, |value| self.tokens.is_well_formed(value));
+        if candidates.values.len() > MOST_CANDIDATES {
+            self.emit(Event::Ambiguous);
+            return Vec::new();
+        }
+        let opened: Vec<_> = candidates.values.iter().filter_map(|value| self.tokens.open(value)).collect();
+        if candidates.malformed || opened.len() < candidates.values.len() {
+            self.emit(Event::Forged);
+        }
+        opened
+    }
+
+    /// The one live session that the tokens name. Two different ones are none: which of them was planted can't be told.
+    pub(crate) async fn find(&self, tokens: Vec<Opened>) -> Result<Option<Base>, Error> {
+        let mut live = Vec::new();
+        for token in tokens {
+            live.extend(self.find_one(token).await?);
+        }
+        if live.len() > 1 {
+            self.emit(Event::Ambiguous);
+            return Ok(None);
+        }
+        Ok(live.pop())
+    }
+
+    async fn find_one(&self, Opened { content, retired }: Opened) -> Result<Option<Base>, Error> {
+        match content {
+            Content::Whole(envelope) => {
+                let now = self.clock.now();
+                if envelope.times.is_over(now)
+                    || envelope.times.seen.as_millis() > now.as_millis().saturating_add(CLOCK_TOLERANCE_MILLIS)
+                {
+                    self.emit(Event::Expired);
+                    return Ok(None);
+                }
+                let Envelope { id, record, times } = *envelope;
+                Ok(Some(Base { id, record, version: Version::FIRST, times, theirs: now, ours: now, retired }))
+            }
+            Content::Reference(id) => {
+                let base = self.load(id, retired).await?;
+                if base.is_none() {
+                    self.emit(Event::Unknown);
+                }
+                Ok(base)
+            }
+        }
+    }
+
+    async fn load(&self, id: SessionId, retired: bool) -> Result<Option<Base>, Error> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let loaded = store.load(&id.store_key()).await?;
+        let ours = self.clock.now();
+        Ok(loaded.map(|Loaded { record, version, times, now }| Base {
+            id,
+            record,
+            version,
+            times,
+            theirs: now,
+            ours,
+            retired,
+        }))
+    }
+
+    /// The next step for a session, by the clock that keeps it.
+    pub(crate) fn plan(&self, base: Option<&Base>, changes: &Changes, answer: Answer) -> Result<Plan, Error> {
+        let now = self.now(base);
+        plan(base, changes, answer, now, &self.policy)
+    }
+
+    fn now(&self, base: Option<&Base>) -> Timestamp {
+        let ours = self.clock.now();
+        base.map_or(ours, |base| base.now(ours))
+    }
+
+    /// Plans and acts until nothing is left to do. `Error::Gone` means that the session ended meanwhile and the
+    /// changes died with it. Whatever the result, `progress` says what is true now.
+    pub(crate) async fn commit(&self, progress: &mut Progress, changes: &Changes, answer: Answer) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            let outcome = match self.plan(progress.base.as_ref(), changes, answer)? {
+                Plan::Nothing => return Ok(()),
+                Plan::Create(record) => {
+                    if self.create(progress, record).await? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Plan::Delete => {
+                    self.delete(progress).await?;
+                    continue;
+                }
+                Plan::Touch => self.touch(progress).await?,
+                Plan::Update(record) => self.update(progress, record).await?,
+                Plan::Rename(record) => self.rename(progress, record).await?,
+            };
+            if outcome == Update::Updated {
+                return Ok(());
+            }
+            if outcome == Update::Conflict {
+                self.emit(Event::Conflict);
+                self.reload(progress).await?;
+            }
+            if outcome == Update::Gone || progress.base.is_none() {
+                self.emit(Event::Gone);
+                progress.base = None;
+                // Authentication is fresh and may begin a new session; everything else belonged to the old one.
+                if !changes.authenticates() || answer == Answer::Failed {
+                    return Err(Error::Gone);
+                }
+            }
+        }
+        Err(Error::Conflict(ATTEMPTS))
+    }
+
+    async fn reload(&self, progress: &mut Progress) -> Result<(), Error> {
+        if let Some(Base { id, retired, .. }) = progress.base.take() {
+            progress.base = self.load(id, retired).await?;
+        }
+        Ok(())
+    }
+
+    /// False if the new id was taken, by a chance of 1 in 2^256 or a generator that repeats itself.
+    async fn create(&self, progress: &mut Progress, record: Record) -> Result<bool, Error> {
+        self.check_size(&record)?;
+        let now = self.clock.now();
+        let times = Times::begin(now, record.expiry);
+        let base = Base {
+            id: SessionId::random(&*self.random)?,
+            record,
+            version: Version::FIRST,
+            times,
+            theirs: now,
+            ours: now,
+            retired: false,
+        };
+        let cookie = self.cookie(&base)?;
+        if let Some(store) = &self.store
+            && store.create(&base.id.store_key(), &base.record).await? == Create::Taken
+        {
+            return Ok(false);
+        }
+        progress.write(base, CookieChange::Set(cookie));
+        self.emit(Event::Created);
+        Ok(true)
+    }
+
+    async fn delete(&self, progress: &mut Progress) -> Result<(), Error> {
+        if let (Some(base), Some(store)) = (&progress.base, &self.store) {
+            store.delete(&base.id.store_key()).await?;
+        }
+        *progress = Progress { base: None, cookie: CookieChange::Remove, deleted: true };
+        self.emit(Event::Destroyed);
+        Ok(())
+    }
+
+    async fn touch(&self, progress: &mut Progress) -> Result<Update, Error> {
+        let Some(base) = &progress.base else { return Ok(Update::Gone) };
+        let touched = self.next(base, base.record.clone(), base.version);
+        let cookie = self.cookie_if(base.retired, &touched)?;
+        if let Some(store) = &self.store
+            && store.touch(&base.id.store_key()).await? == Touch::Gone
+        {
+            return Ok(Update::Gone);
+        }
+        progress.write(touched, cookie);
+        Ok(Update::Updated)
+    }
+
+    async fn update(&self, progress: &mut Progress, record: Record) -> Result<Update, Error> {
+        self.check_size(&record)?;
+        let Some(base) = &progress.base else { return Ok(Update::Gone) };
+        let updated = self.next(base, record, base.version.next());
+        let cookie = self.cookie_if(base.retired, &updated)?;
+        let outcome = match &self.store {
+            Some(store) => store.update(&base.id.store_key(), &updated.record, base.version).await?,
+            None => Update::Updated,
+        };
+        if outcome == Update::Updated {
+            progress.write(updated, cookie);
+        }
+        Ok(outcome)
+    }
+
+    async fn rename(&self, progress: &mut Progress, record: Record) -> Result<Update, Error> {
+        self.check_size(&record)?;
+        let Some(base) = &progress.base else { return Ok(Update::Gone) };
+        let renamed = Base { id: SessionId::random(&*self.random)?, ..self.next(base, record, base.version.next()) };
+        let cookie = self.cookie(&renamed)?;
+        let outcome = match &self.store {
+            Some(store) => {
+                store.rename(&base.id.store_key(), &renamed.id.store_key(), &renamed.record, base.version).await?
+            }
+            None => Update::Updated,
+        };
+        if outcome == Update::Updated {
+            progress.write(renamed, CookieChange::Set(cookie));
+            self.emit(Event::Renewed);
+        }
+        Ok(outcome)
+    }
+
+    /// The base after a write that happens now.
+    fn next(&self, base: &Base, record: Record, version: Version) -> Base {
+        let times = base.times.touched(self.now(Some(base)), record.expiry);
+        Base { record, version, times, retired: false, ..base.clone() }
+    }
+
+    fn check_size(&self, record: &Record) -> Result<(), Error> {
+        let size = record.size();
+        if size > self.max_bytes {
+            return Err(Error::TooLarge { size, limit: self.max_bytes });
+        }
+        Ok(())
+    }
+
+    /// A reference stays what it is; a session that is in its cookie moves with it.
+    fn cookie_if(&self, retired: bool, base: &Base) -> Result<CookieChange, Error> {
+        if retired || self.store.is_none() { Ok(CookieChange::Set(self.cookie(base)?)) } else { Ok(CookieChange::Keep) }
+    }
+
+    fn cookie(&self, base: &Base) -> Result<String, Error> {
+        let token = match self.store {
+            Some(_) => self.tokens.reference(&base.id),
+            None => self.tokens.whole(
+                &Envelope { id: base.id.clone(), record: base.record.clone(), times: base.times },
+                &*self.random,
+            )?,
+        };
+        let left = base.times.ends(base.record.expiry).since(self.now(Some(base)));
+        self.attributes.set(&token, left.as_secs())
+    }
+}

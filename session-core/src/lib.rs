@@ -1,0 +1,67 @@
+//! The session model behind `session-axum`, `session-actix`, `session-rocket` and `session-warp`.
+//!
+//! Applications depend on the adapter of their framework, which re-exports what they need. Depend on this crate to write
+//! a store ([`SessionStore`]) or an adapter ([`Slot`], [`Passage`]); `session-testing` has a suite of tests for both.
+//!
+//! The modules read top-down, from the smallest noun to the manager:
+//! time and randomness, the id, the record, keys and tokens, the cookie, the store, then what a request does with them.
+
+// time, chance and what may go wrong
+mod clock;
+mod random;
+
+mod error;
+mod event;
+
+// what there is
+mod id;
+
+mod expiry;
+mod record;
+
+// how it travels
+mod crypto;
+mod key;
+mod token;
+
+mod cookie;
+
+// where it is kept
+mod store;
+
+mod memory;
+
+// what a request does with it
+mod changes;
+mod plan;
+
+mod commit;
+mod head;
+
+mod session;
+mod state;
+
+mod slot;
+
+mod passage;
+
+mod manager;
+
+pub use async_trait::async_trait;
+
+pub use crate::clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use crate::cookie::SameSite;
+pub use crate::error::{ConfigError, Error, StoreError};
+pub use crate::event::{Event, Observer};
+pub use crate::expiry::{Expiry, Times};
+pub use crate::head::{Effects, RequestHead, ResponseHead};
+pub use crate::id::StoreKey;
+pub use crate::key::{KeyRing, Secret};
+pub use crate::manager::{Revocation, SessionManager, SessionManagerBuilder};
+pub use crate::memory::MemoryStore;
+pub use crate::passage::{Door, Passage};
+pub use crate::random::{OsRandom, Random};
+pub use crate::record::{Record, RecordError, Values};
+pub use crate::session::Session;
+pub use crate::slot::{Close, CloseFuture, Slot};
+pub use crate::store::{Create, Loaded, SessionStore, Touch, Update, Version};

@@ -1,0 +1,380 @@
+//! Configuration, and the manager that every request starts from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::commit::Machine;
+use crate::cookie::{Attributes, CookieLines, SameSite};
+use crate::error::{ConfigError, StoreError};
+use crate::event::Observer;
+use crate::expiry::Expiry;
+use crate::head::RequestHead;
+use crate::key::KeyRing;
+use crate::plan::Policy;
+use crate::random::{OsRandom, Random};
+use crate::session::Session;
+use crate::slot::Slot;
+use crate::store::SessionStore;
+use crate::token::{Purpose, Tokens};
+
+/// Opens the sessions of one application. Clones are the same manager; make it once and give it to the door of your
+/// framework.
+///
+/// ```
+/// use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+///
+/// let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+/// assert_eq!(manager.cookie_name(), "__Host-id");
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct SessionManager(Arc<Machine>);
+
+impl SessionManager {
+    /// Sessions in a store; the cookie carries a signed id. The default choice: what was ended stays ended, nothing
+    /// is lost between concurrent requests, and a session may be larger than a cookie.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build();
+    /// assert!(manager.is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn stored(store: impl SessionStore, keys: KeyRing) -> SessionManagerBuilder {
+        SessionManagerBuilder::new(Some(Arc::new(store)), Purpose::Reference, keys)
+    }
+
+    /// Sessions in the cookie, encrypted: the browser can neither read nor change them. At most 4,096 bytes with name
+    /// and attributes. Of two concurrent requests the later response wins.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, Revocation, Secret, SessionManager};
+    /// let keys = KeyRing::new(Secret::random()?);
+    /// assert!(SessionManager::sealed(keys, Revocation::NoneCopiedCookiesStayValid).build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn sealed(keys: KeyRing, revocation: Revocation) -> SessionManagerBuilder {
+        let Revocation::NoneCopiedCookiesStayValid = revocation;
+        SessionManagerBuilder::new(None, Purpose::Sealed, keys)
+    }
+
+    /// Sessions in the cookie, signed: everybody who holds it can read it, nobody can change it. Keep no secret in it.
+    /// Otherwise as [`SessionManager::sealed`].
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, Revocation, Secret, SessionManager};
+    /// let keys = KeyRing::new(Secret::random()?);
+    /// assert!(SessionManager::signed(keys, Revocation::NoneCopiedCookiesStayValid).build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn signed(keys: KeyRing, revocation: Revocation) -> SessionManagerBuilder {
+        let Revocation::NoneCopiedCookiesStayValid = revocation;
+        SessionManagerBuilder::new(None, Purpose::Signed, keys)
+    }
+
+    /// The door in: remembers the request's cookies. No parsing, no cryptography, no store yet.
+    ///
+    /// See [`Slot`] for an example.
+    pub fn open(&self, head: &impl RequestHead) -> Slot {
+        let mut cookies = CookieLines::default();
+        head.each("cookie", &mut |line| cookies.push(line));
+        Slot::new(self.clone(), cookies)
+    }
+
+    /// A session without a request: for tests, and for programs that have no cookie to send.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+    /// assert!(manager.begin().is_new());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn begin(&self) -> Session {
+        Session::new(Arc::clone(&self.0), None)
+    }
+
+    /// Frees what expired sessions take up in the store, at most `limit` of them, and says how many it was; zero for
+    /// cookie sessions. Call it from a job every few minutes.
+    ///
+    /// # Errors
+    /// If the store fails.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// assert_eq!(manager.sweep(1_000).await?, 0);
+    /// # Ok::<(), session_core::StoreError>(()) }).unwrap(); Ok::<(), session_core::Error>(())
+    /// ```
+    pub async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
+        match &self.0.store {
+            Some(store) => store.sweep(limit).await,
+            None => Ok(0),
+        }
+    }
+
+    /// The name of the session's cookie.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let keys = KeyRing::new(Secret::random()?);
+    /// let manager = SessionManager::stored(MemoryStore::new(), keys).cookie_name("__Secure-shop").build().unwrap();
+    /// assert_eq!(manager.cookie_name(), "__Secure-shop");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn cookie_name(&self) -> &str {
+        &self.0.attributes.name
+    }
+
+    /// Whether both are the same manager, as clones are.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+    /// assert!(manager.is(&manager.clone()));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) const fn machine(&self) -> &Arc<Machine> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { tokens, attributes, policy, .. } = &*self.0;
+        f.debug_struct("SessionManager")
+            .field("carrier", &tokens.purpose())
+            .field("cookie", attributes)
+            .field("policy", policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a cookie session is ended before its deadline. The server keeps nothing of it, so it has to be told where to
+/// remember what it ended, or that it needn't.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Revocation {
+    /// Nothing is remembered: logout takes the cookie from the browser, but somebody who copied it can use it until its
+    /// deadline. Choose short limits.
+    NoneCopiedCookiesStayValid,
+}
+
+/// The settings of a [`SessionManager`]. Each has a safe default; what lowers safety says so in its name.
+///
+/// ```
+/// use session_core::{KeyRing, MemoryStore, SameSite, Secret, SessionManager};
+/// use std::time::Duration;
+///
+/// let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?))
+///     .application("shop")
+///     .idle(Duration::from_secs(15 * 60))
+///     .same_site(SameSite::Strict)
+///     .build();
+/// assert!(manager.is_ok());
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[must_use = "a builder does nothing until it is built"]
+pub struct SessionManagerBuilder {
+    store: Option<Arc<dyn SessionStore>>,
+    purpose: Purpose,
+    keys: KeyRing,
+    application: String,
+    attributes: Attributes,
+    expiry: Expiry,
+    touch_every: Option<Duration>,
+    max_bytes: usize,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl SessionManagerBuilder {
+    fn new(store: Option<Arc<dyn SessionStore>>, purpose: Purpose, keys: KeyRing) -> Self {
+        Self {
+            store,
+            purpose,
+            keys,
+            application: String::new(),
+            attributes: Attributes::default(),
+            expiry: Expiry::default(),
+            touch_every: None,
+            max_bytes: 64 * 1024,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(OsRandom),
+            observer: None,
+        }
+    }
+
+    /// The name of your application. Tokens are bound to it, so two applications with one secret don't accept each
+    /// other's sessions. Default: empty.
+    pub fn application(mut self, name: impl Into<String>) -> Self {
+        self.application = name.into();
+        self
+    }
+
+    /// The name of the cookie. Default: `__Host-id`, which browsers accept from this very host over HTTPS only.
+    pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
+        self.attributes.name = name.into();
+        self
+    }
+
+    /// The path below which browsers send the cookie. Default: `/`.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.attributes.path = path.into();
+        self
+    }
+
+    /// The domain whose hosts all get the cookie. Default: none, so only the host that set it.
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.attributes.domain = Some(domain.into());
+        self
+    }
+
+    /// Which cross-site requests carry the cookie. Default: [`SameSite::Lax`].
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.attributes.same_site = same_site;
+        self
+    }
+
+    /// A cookie of its own for each top-level site that embeds the application (CHIPS).
+    pub fn partitioned(mut self) -> Self {
+        self.attributes.partitioned = true;
+        self
+    }
+
+    /// The cookie survives the end of the browser, for the session's lifetime and at most 400 days. By default it
+    /// ends with the browser.
+    pub fn persistent(mut self) -> Self {
+        self.attributes.persistent = true;
+        self
+    }
+
+    /// Lets browsers send the cookie without encryption, so that everybody on the way can take the session over. For
+    /// development on plain HTTP; it needs a cookie name without prefix.
+    pub fn insecure_over_plain_http(mut self) -> Self {
+        self.attributes.secure = false;
+        self
+    }
+
+    /// Lets scripts read the cookie, so that every script injected into a page can take the session over.
+    pub fn insecure_readable_by_scripts(mut self) -> Self {
+        self.attributes.http_only = false;
+        self
+    }
+
+    /// The longest time without a request. Default: 30 minutes.
+    pub fn idle(mut self, idle: Duration) -> Self {
+        self.expiry.idle = idle;
+        self
+    }
+
+    /// The longest time since creation or login, whatever happens. Default: 12 hours.
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.expiry.lifetime = lifetime;
+        self
+    }
+
+    /// How often a session that is only read has its idle deadline moved, at most: between two times, reading costs no
+    /// write. Zero: with each request that reads it. Default: a thirtieth of the idle time.
+    pub fn touch_every(mut self, interval: Duration) -> Self {
+        self.touch_every = Some(interval);
+        self
+    }
+
+    /// The largest record in bytes of JSON. Default: 65,536. A cookie session is held to 4,096 bytes besides.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Another clock. Give the store the same one.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Another source of randomness, in tests.
+    pub fn random(mut self, random: impl Random) -> Self {
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// Tells `observer` what happens to sessions.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Makes the manager.
+    ///
+    /// # Errors
+    /// If the settings contradict each other or a rule that browsers keep; the error names the setting, the rule and
+    /// what to write instead.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let keys = KeyRing::new(Secret::random()?);
+    /// let refused = SessionManager::stored(MemoryStore::new(), keys).insecure_over_plain_http().build().unwrap_err();
+    /// assert_eq!(refused.field(), "cookie_name");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn build(self) -> Result<SessionManager, ConfigError> {
+        let error = |field, rule, fix| Err(ConfigError::new(field, rule, fix));
+        let Expiry { idle, lifetime } = self.expiry;
+        if idle.as_millis() == 0 {
+            return error(
+                "idle",
+                "a session has to live at least a millisecond",
+                "write a duration such as 30 minutes",
+            );
+        }
+        if lifetime.as_millis() == 0 {
+            return error(
+                "lifetime",
+                "a session has to live at least a millisecond",
+                "write a duration such as 12 hours",
+            );
+        }
+        let touch_every = self.touch_every.unwrap_or(idle / 30);
+        if touch_every >= idle {
+            return error(
+                "touch_every",
+                "a session in use would run out before its idle deadline is moved",
+                "write less than the idle time",
+            );
+        }
+        let attributes = self.attributes.check()?;
+        Ok(SessionManager(Arc::new(Machine {
+            store: self.store,
+            tokens: Tokens::new(&self.keys, self.purpose, &self.application, &attributes.name),
+            attributes,
+            policy: Policy { expiry: self.expiry, touch_every },
+            max_bytes: self.max_bytes,
+            clock: self.clock,
+            random: self.random,
+            observer: self.observer,
+        })))
+    }
+}
+
+impl fmt::Debug for SessionManagerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManagerBuilder")
+            .field("cookie", &self.attributes)
+            .field("expiry", &self.expiry)
+            .finish_non_exhaustive()
+    }
+}

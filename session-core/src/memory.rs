@@ -1,0 +1,320 @@
+//! Sessions in this process's memory: for one process, and gone with it.
+
+use std::array;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::StoreError;
+use crate::expiry::Times;
+use crate::id::StoreKey;
+use crate::record::Record;
+use crate::store::{Create, Loaded, SessionStore, Touch, Update, Version};
+
+/// With a million sessions a shard holds 4,000, so sweeping one keeps its lock for well under a millisecond.
+const SHARDS: usize = 256;
+/// Every so many creations sweep one shard, so that memory comes back without anybody calling `sweep`.
+const CREATIONS_PER_SWEEP: usize = 16;
+
+/// Keeps sessions in memory. It holds a bounded number of them: at its capacity it makes room by dropping expired
+/// ones, and then refuses new anonymous sessions; live ones are never evicted, and people can still log in.
+///
+/// Clones share the same sessions. They end with the process: use another store to survive a restart or to serve
+/// from several machines.
+///
+/// ```
+/// use session_core::{Expiry, MemoryStore, Record, SessionStore, StoreKey};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let store = MemoryStore::new().capacity(1);
+/// let record = Record::new(Expiry::default());
+/// store.create(&StoreKey::from_bytes([1; 32]), &record).await?;
+/// assert!(store.create(&StoreKey::from_bytes([2; 32]), &record).await.is_err());
+/// assert_eq!(store.live(), 1);
+/// # Ok::<(), session_core::StoreError>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct MemoryStore(Arc<Memory>);
+
+#[derive(Clone)]
+struct Memory {
+    shards: Arc<[Mutex<Shard>; SHARDS]>,
+    counters: Arc<Counters>,
+    capacity: usize,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Default)]
+struct Counters {
+    held: AtomicUsize,
+    creations: AtomicUsize,
+    next_to_sweep: AtomicUsize,
+    /// When the whole store was last searched for room, in milliseconds.
+    searched: AtomicU64,
+}
+
+type Shard = HashMap<StoreKey, Entry>;
+
+struct Entry {
+    record: Record,
+    version: Version,
+    times: Times,
+}
+
+impl MemoryStore {
+    /// An empty store for a million sessions.
+    ///
+    /// ```
+    /// # use session_core::MemoryStore;
+    /// assert_eq!(MemoryStore::new().live(), 0);
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Memory {
+            shards: Arc::new(array::from_fn(|_| Mutex::default())),
+            counters: Arc::default(),
+            capacity: 1_000_000,
+            clock: Arc::new(SystemClock),
+        }))
+    }
+
+    /// Holds at most `sessions` of which the last was anonymous.
+    ///
+    /// ```
+    /// # use session_core::MemoryStore;
+    /// let store = MemoryStore::new().capacity(10_000);
+    /// ```
+    #[must_use]
+    pub fn capacity(mut self, sessions: usize) -> Self {
+        Arc::make_mut(&mut self.0).capacity = sessions;
+        self
+    }
+
+    /// Judges deadlines by another clock.
+    ///
+    /// ```
+    /// # use session_core::{ManualClock, MemoryStore, Timestamp};
+    /// let store = MemoryStore::new().clock(ManualClock::new(Timestamp::from_millis(0)));
+    /// ```
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        Arc::make_mut(&mut self.0).clock = Arc::new(clock);
+        self
+    }
+
+    /// How many sessions are alive.
+    ///
+    /// ```
+    /// # use session_core::MemoryStore;
+    /// assert_eq!(MemoryStore::new().live(), 0);
+    /// ```
+    #[must_use]
+    pub fn live(&self) -> usize {
+        let now = self.0.clock.now();
+        self.0.shards.iter().map(|shard| lock(shard).values().filter(|entry| !entry.times.is_over(now)).count()).sum()
+    }
+
+    /// Room for how many entries is taken from the allocator, expired ones and spare room included.
+    #[cfg(test)]
+    fn room(&self) -> usize {
+        self.0.shards.iter().map(|shard| lock(shard).capacity()).sum()
+    }
+}
+
+impl Memory {
+    fn shard(&self, key: &StoreKey) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[Self::place(key)])
+    }
+
+    /// Keys are hashes: any byte spreads them evenly.
+    fn place(key: &StoreKey) -> usize {
+        usize::from(key.as_bytes()[0])
+    }
+
+    /// Locks the shards of both keys, always in the same order.
+    fn with_both<T>(&self, old: &StoreKey, new: &StoreKey, act: impl FnOnce(&mut Shard, Option<&mut Shard>) -> T) -> T {
+        let (a, b) = (Self::place(old), Self::place(new));
+        if a == b {
+            return act(&mut lock(&self.shards[a]), None);
+        }
+        let mut lower = lock(&self.shards[a.min(b)]);
+        let mut upper = lock(&self.shards[a.max(b)]);
+        if a < b { act(&mut lower, Some(&mut upper)) } else { act(&mut upper, Some(&mut lower)) }
+    }
+
+    /// Drops what has expired in one shard, at most `limit`, and gives its memory back.
+    fn sweep_shard(&self, place: usize, limit: usize) -> usize {
+        let now = self.clock.now();
+        let mut shard = lock(&self.shards[place % SHARDS]);
+        let over: Vec<_> =
+            shard.iter().filter(|(_, entry)| entry.times.is_over(now)).map(|(key, _)| *key).take(limit).collect();
+        for key in &over {
+            shard.remove(key);
+        }
+        if shard.capacity() > 2 * shard.len().max(16) {
+            shard.shrink_to_fit();
+        }
+        self.counters.held.fetch_sub(over.len(), Ordering::Relaxed);
+        over.len()
+    }
+
+    fn sweep_next_shard(&self, limit: usize) -> usize {
+        self.sweep_shard(self.counters.next_to_sweep.fetch_add(1, Ordering::Relaxed), limit)
+    }
+
+    /// Counts one more session in, unless the store is full.
+    fn enter(&self, record: &Record) -> Result<(), StoreError> {
+        if self.counters.creations.fetch_add(1, Ordering::Relaxed).is_multiple_of(CREATIONS_PER_SWEEP) {
+            self.sweep_next_shard(usize::MAX);
+        }
+        let room = |held: usize| (record.subject.is_some() || held < self.capacity).then_some(held + 1);
+        let enter = || self.counters.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok();
+        if enter() || (self.make_room() && enter()) {
+            return Ok(());
+        }
+        Err(StoreError::new("creating", Full(self.capacity)))
+    }
+
+    /// Whether anything could be dropped. A flood of refused sessions searches the whole store ten times a second at
+    /// most, and one shard otherwise.
+    fn make_room(&self) -> bool {
+        let now = self.clock.now().as_millis();
+        let searched = self.counters.searched.load(Ordering::Relaxed);
+        let shards = if now.abs_diff(searched) < 100 { 1 } else { SHARDS };
+        self.counters.searched.store(now, Ordering::Relaxed);
+        (0..shards).any(|_| self.sweep_next_shard(usize::MAX) > 0)
+    }
+
+    fn leave(&self) {
+        self.counters.held.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // Nothing of the user's runs under the lock, so a poisoned shard is whole all the same.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("live", &self.live()).field("capacity", &self.0.capacity).finish()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the memory store holds {0} sessions and takes no more anonymous ones; give it a larger capacity or a shorter idle time"
+)]
+struct Full(usize);
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
+        let now = self.0.clock.now();
+        let shard = self.0.shard(key);
+        let live = shard.get(key).filter(|entry| !entry.times.is_over(now));
+        Ok(live.map(|entry| Loaded { record: entry.record.clone(), version: entry.version, times: entry.times, now }))
+    }
+
+    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError> {
+        self.0.enter(record)?;
+        let now = self.0.clock.now();
+        let entry = Entry { record: record.clone(), version: Version::FIRST, times: Times::begin(now, record.expiry) };
+        let mut shard = self.0.shard(key);
+        let created = match shard.entry(*key) {
+            Place::Vacant(place) => {
+                place.insert(entry);
+                return Ok(Create::Created);
+            }
+            Place::Occupied(mut place) if place.get().times.is_over(now) => {
+                place.insert(entry);
+                Create::Created
+            }
+            Place::Occupied(_) => Create::Taken,
+        };
+        self.0.leave();
+        Ok(created)
+    }
+
+    async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
+        let now = self.0.clock.now();
+        Ok(match self.0.shard(key).get_mut(key).filter(|entry| !entry.times.is_over(now)) {
+            None => Update::Gone,
+            Some(entry) if entry.version != seen => Update::Conflict,
+            Some(entry) => {
+                *entry = Entry {
+                    record: record.clone(),
+                    version: seen.next(),
+                    times: entry.times.touched(now, record.expiry),
+                };
+                Update::Updated
+            }
+        })
+    }
+
+    async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
+        let now = self.0.clock.now();
+        Ok(match self.0.shard(key).get_mut(key).filter(|entry| !entry.times.is_over(now)) {
+            None => Touch::Gone,
+            Some(entry) => {
+                entry.times = entry.times.touched(now, entry.record.expiry);
+                Touch::Touched
+            }
+        })
+    }
+
+    async fn rename(
+        &self,
+        old: &StoreKey,
+        new: &StoreKey,
+        record: &Record,
+        seen: Version,
+    ) -> Result<Update, StoreError> {
+        let now = self.0.clock.now();
+        self.0.with_both(old, new, |from, to| {
+            let Some(entry) = from.get(old).filter(|entry| !entry.times.is_over(now)) else { return Ok(Update::Gone) };
+            if entry.version != seen {
+                return Ok(Update::Conflict);
+            }
+            let entry =
+                Entry { record: record.clone(), version: seen.next(), times: entry.times.touched(now, record.expiry) };
+            let taken = to.as_deref().unwrap_or(from).get(new).is_some_and(|entry| !entry.times.is_over(now));
+            if taken {
+                return Err(StoreError::new("renaming", "the new key is taken"));
+            }
+            from.remove(old);
+            if to.unwrap_or(from).insert(*new, entry).is_some() {
+                self.0.leave();
+            }
+            Ok(Update::Updated)
+        })
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        if self.0.shard(key).remove(key).is_some() {
+            self.0.leave();
+        }
+        Ok(())
+    }
+
+    async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
+        let mut swept = 0;
+        for _ in 0..SHARDS {
+            if swept < limit {
+                swept += self.0.sweep_next_shard(limit - swept);
+            }
+        }
+        Ok(swept)
+    }
+}

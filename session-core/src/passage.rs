@@ -1,0 +1,101 @@
+//! The way through a door for frameworks whose middleware is a future around a future (tower, actix-web).
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use crate::head::Effects;
+use crate::slot::{Close, CloseFuture, Slot};
+
+/// What a framework's door knows that core doesn't. `Out` is what its inner service returns.
+pub trait Door<Out> {
+    /// The status of the response, or `None` if the service failed and there is no response.
+    fn status(out: &Out) -> Option<u16>;
+
+    /// Puts the effects on the response, or an error in its place.
+    fn finish(&self, out: Out, effects: Effects) -> Out;
+
+    /// Runs the future to its end in a task of its own, so that a client who leaves can't tear a write in two.
+    fn detach(close: CloseFuture) -> CloseFuture;
+}
+
+pin_project! {
+    /// A handler's future, with the session opened before and closed after it.
+    ///
+    /// If it is dropped before the handler answered (a client that left, a panic), the handler's changes are lost,
+    /// and its logout is carried out all the same.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Passage<F, D>
+    where
+        F: Future,
+        D: Door<F::Output>,
+    {
+        #[pin]
+        handler: Option<F>,
+        slot: Option<Slot>,
+        door: D,
+        closing: Option<(F::Output, CloseFuture)>,
+    }
+
+    impl<F, D> PinnedDrop for Passage<F, D>
+    where
+        F: Future,
+        D: Door<F::Output>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(close) = this.project().slot.take().and_then(|slot| slot.abandon()) {
+                drop(D::detach(close));
+            }
+        }
+    }
+}
+
+impl<F: Future, D: Door<F::Output>> Passage<F, D> {
+    /// The way of a request whose session is in `slot`.
+    pub const fn new(handler: F, slot: Slot, door: D) -> Self {
+        Self { handler: Some(handler), slot: Some(slot), door, closing: None }
+    }
+
+    /// The way of a request that somebody else opens and closes.
+    pub const fn bypass(handler: F, door: D) -> Self {
+        Self { handler: Some(handler), slot: None, door, closing: None }
+    }
+}
+
+impl<F: Future, D: Door<F::Output>> Future for Passage<F, D> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some(handler) = this.handler.as_mut().as_pin_mut() {
+            let out = ready!(handler.poll(cx));
+            // What the handler's frame holds (locks, connections) is free before the store is written.
+            this.handler.set(None);
+            let Some(slot) = this.slot.take() else { return Poll::Ready(out) };
+            let Some(status) = D::status(&out) else {
+                if let Some(close) = slot.abandon() {
+                    drop(D::detach(close));
+                }
+                return Poll::Ready(out);
+            };
+            match slot.close(status) {
+                Close::Untouched => return Poll::Ready(out),
+                Close::Ready(effects) => return Poll::Ready(this.door.finish(out, effects)),
+                Close::Io(close) => *this.closing = Some((out, D::detach(close))),
+            }
+        }
+        let (_, close) = this.closing.as_mut().expect("a passage is not polled after it was ready");
+        let effects = ready!(Pin::new(close).poll(cx));
+        let (out, _) = this.closing.take().expect("it was there a line ago");
+        Poll::Ready(this.door.finish(out, effects))
+    }
+}
+
+impl<F: Future, D: Door<F::Output>> fmt::Debug for Passage<F, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passage(…)")
+    }
+}

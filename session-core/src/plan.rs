@@ -1,0 +1,321 @@
+//! The decision: what has to happen to a session at the end of its request. Pure, so that it can be tested as a table.
+
+use std::time::Duration;
+
+use crate::changes::Changes;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::expiry::{Expiry, Times};
+use crate::id::SessionId;
+use crate::record::Record;
+use crate::store::Version;
+
+/// A session that exists: as it was loaded, or as it was last saved.
+#[derive(Clone, Debug)]
+pub(crate) struct Base {
+    pub(crate) id: SessionId,
+    pub(crate) record: Record,
+    pub(crate) version: Version,
+    pub(crate) times: Times,
+    /// How the clock that keeps its deadlines compares with ours: both as they stood at the same moment.
+    pub(crate) theirs: Timestamp,
+    pub(crate) ours: Timestamp,
+    /// Its cookie was made under a retired secret.
+    pub(crate) retired: bool,
+}
+
+impl Base {
+    /// The time by the clock that keeps this session's deadlines.
+    pub(crate) fn now(&self, ours: Timestamp) -> Timestamp {
+        self.theirs.plus(ours.since(self.ours))
+    }
+}
+
+/// What the configuration says about time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    pub(crate) expiry: Expiry,
+    pub(crate) touch_every: Duration,
+}
+
+/// How the request went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The server failed (5xx), or never answered: nothing half-done persists.
+    Failed,
+    /// Anything else.
+    Served,
+}
+
+impl From<u16> for Answer {
+    fn from(status: u16) -> Self {
+        if status >= 500 { Self::Failed } else { Self::Served }
+    }
+}
+
+/// One step towards the end. After `Delete` the plan is made anew, without a base.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Plan {
+    Nothing,
+    Touch,
+    Create(Record),
+    Update(Record),
+    Rename(Record),
+    Delete,
+}
+
+/// `now` is by the clock that keeps the base's deadlines.
+pub(crate) fn plan(
+    base: Option<&Base>,
+    changes: &Changes,
+    answer: Answer,
+    now: Timestamp,
+    policy: &Policy,
+) -> Result<Plan, Error> {
+    let Some(base) = base else {
+        if answer == Answer::Failed {
+            return Ok(Plan::Nothing);
+        }
+        let record = changes.replay(Record::new(policy.expiry), Duration::ZERO, policy.expiry)?;
+        return Ok(if record.is_blank() { Plan::Nothing } else { Plan::Create(record) });
+    };
+    if changes.destroyed {
+        return Ok(Plan::Delete);
+    }
+    if answer == Answer::Served && !changes.is_empty() {
+        let record = changes.replay(base.record.clone(), now.since(base.times.created), policy.expiry)?;
+        if changes.renewed {
+            return Ok(Plan::Rename(record));
+        }
+        if record != base.record {
+            return Ok(Plan::Update(record));
+        }
+    }
+    // Only a session that is seen to be alive gets its cookie re-issued, hence the touch.
+    let due = base.retired || now.since(base.times.seen) >= policy.touch_every;
+    Ok(if due { Plan::Touch } else { Plan::Nothing })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::changes::Change;
+
+    const POLICY: Policy = Policy {
+        expiry: Expiry { idle: Duration::from_secs(600), lifetime: Duration::from_secs(6_000) },
+        touch_every: Duration::from_secs(20),
+    };
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    fn record(subject: Option<&str>, values: &[(&str, u64)]) -> Record {
+        let mut record = Record::new(POLICY.expiry);
+        record.subject = subject.map(str::to_owned);
+        for (key, value) in values {
+            record.values_mut().insert((*key).to_owned(), (*value).into());
+        }
+        record
+    }
+
+    fn base(subject: Option<&str>, values: &[(&str, u64)]) -> Base {
+        Base {
+            id: SessionId::from_verified([1; 32]),
+            record: record(subject, values),
+            version: Version::FIRST,
+            times: Times::begin(at(0), POLICY.expiry),
+            theirs: at(0),
+            ours: at(0),
+            retired: false,
+        }
+    }
+
+    fn insert(key: &str, value: u64) -> Change {
+        Change::Insert(key.to_owned(), value.into())
+    }
+
+    fn login(subject: &str) -> Change {
+        Change::Login(subject.to_owned())
+    }
+
+    fn increment(key: &str) -> Change {
+        Change::Update(
+            key.to_owned(),
+            Arc::new(|value| Ok(Value::from(value.and_then(Value::as_u64).unwrap_or(0) + 1))),
+        )
+    }
+
+    fn did(steps: &[Change]) -> Changes {
+        let mut changes = Changes::default();
+        steps.iter().for_each(|step| changes.push(step.clone()));
+        changes
+    }
+
+    fn destroyed(steps: &[Change]) -> Changes {
+        Changes { destroyed: true, ..did(steps) }
+    }
+
+    fn renewed(steps: &[Change]) -> Changes {
+        Changes { renewed: true, ..did(steps) }
+    }
+
+    #[test]
+    fn the_plan_table() {
+        use Answer::{Failed, Served};
+        let reauthenticated = |age: u64, subject: &str, values: &[(&str, u64)]| {
+            let mut record = record(Some(subject), values);
+            record.expiry.lifetime += Duration::from_secs(age);
+            record
+        };
+        let none = || None;
+        let guest = || Some(base(None, &[("n", 1)]));
+        let ada = || Some(base(Some("ada"), &[("n", 1)]));
+        let retired = || Some(Base { retired: true, ..base(None, &[("n", 1)]) });
+
+        let table: Vec<(&str, Option<Base>, Changes, Answer, u64, Plan)> = vec![
+            // none
+            ("none: nothing", none(), did(&[]), Served, 0, Plan::Nothing),
+            ("none: wrote", none(), did(&[insert("n", 1)]), Served, 0, Plan::Create(record(None, &[("n", 1)]))),
+            ("none: updated", none(), did(&[increment("n")]), Served, 0, Plan::Create(record(None, &[("n", 1)]))),
+            (
+                "none: wrote and took back",
+                none(),
+                did(&[insert("n", 1), Change::Remove("n".to_owned())]),
+                Served,
+                0,
+                Plan::Nothing,
+            ),
+            ("none: cleared", none(), did(&[Change::Clear]), Served, 0, Plan::Nothing),
+            ("none: renewed", none(), renewed(&[]), Served, 0, Plan::Nothing),
+            ("none: login", none(), did(&[login("ada")]), Served, 0, Plan::Create(record(Some("ada"), &[]))),
+            (
+                "none: wrote, then login",
+                none(),
+                did(&[insert("n", 1), login("ada")]),
+                Served,
+                0,
+                Plan::Create(record(Some("ada"), &[("n", 1)])),
+            ),
+            (
+                "none: two logins",
+                none(),
+                did(&[login("ada"), insert("n", 1), login("bob")]),
+                Served,
+                0,
+                Plan::Create(record(Some("bob"), &[])),
+            ),
+            ("none: destroyed", none(), destroyed(&[]), Served, 0, Plan::Nothing),
+            (
+                "none: destroyed, then wrote",
+                none(),
+                destroyed(&[insert("n", 1)]),
+                Served,
+                0,
+                Plan::Create(record(None, &[("n", 1)])),
+            ),
+            ("none: wrote, failed", none(), did(&[insert("n", 1)]), Failed, 0, Plan::Nothing),
+            // loaded
+            ("loaded: read", guest(), did(&[]), Served, 19, Plan::Nothing),
+            ("loaded: read, touch is due", guest(), did(&[]), Served, 20, Plan::Touch),
+            ("loaded: wrote", guest(), did(&[insert("n", 2)]), Served, 0, Plan::Update(record(None, &[("n", 2)]))),
+            (
+                "loaded: updated",
+                guest(),
+                did(&[increment("n"), increment("n")]),
+                Served,
+                0,
+                Plan::Update(record(None, &[("n", 3)])),
+            ),
+            (
+                "loaded: removed",
+                guest(),
+                did(&[Change::Remove("n".to_owned())]),
+                Served,
+                0,
+                Plan::Update(record(None, &[])),
+            ),
+            ("loaded: cleared", ada(), did(&[Change::Clear]), Served, 0, Plan::Update(record(Some("ada"), &[]))),
+            ("loaded: wrote what is there", guest(), did(&[insert("n", 1)]), Served, 19, Plan::Nothing),
+            ("loaded: wrote what is there, touch is due", guest(), did(&[insert("n", 1)]), Served, 20, Plan::Touch),
+            (
+                "loaded: wrote and wrote back",
+                guest(),
+                did(&[insert("n", 9), increment("m"), Change::Remove("m".to_owned()), insert("n", 1)]),
+                Served,
+                0,
+                Plan::Nothing,
+            ),
+            ("loaded: renewed", guest(), renewed(&[]), Served, 0, Plan::Rename(record(None, &[("n", 1)]))),
+            (
+                "loaded: renewed and wrote",
+                guest(),
+                renewed(&[insert("m", 2)]),
+                Served,
+                0,
+                Plan::Rename(record(None, &[("m", 2), ("n", 1)])),
+            ),
+            (
+                "loaded: login keeps an anonymous visitor's data",
+                guest(),
+                did(&[login("ada")]),
+                Served,
+                0,
+                Plan::Rename(record(Some("ada"), &[("n", 1)])),
+            ),
+            (
+                "loaded: login again keeps the data and starts the limits anew",
+                ada(),
+                did(&[login("ada")]),
+                Served,
+                7,
+                Plan::Rename(reauthenticated(7, "ada", &[("n", 1)])),
+            ),
+            (
+                "loaded: login drops another subject's data",
+                ada(),
+                did(&[login("bob")]),
+                Served,
+                0,
+                Plan::Rename(record(Some("bob"), &[])),
+            ),
+            ("loaded: destroyed", ada(), destroyed(&[]), Served, 0, Plan::Delete),
+            ("loaded: destroyed, then wrote", ada(), destroyed(&[insert("n", 1)]), Served, 0, Plan::Delete),
+            // failed
+            ("loaded: wrote, failed", guest(), did(&[insert("n", 2)]), Failed, 0, Plan::Nothing),
+            ("loaded: login, failed", guest(), did(&[login("ada")]), Failed, 0, Plan::Nothing),
+            ("loaded: read, failed, touch is due", guest(), did(&[]), Failed, 20, Plan::Touch),
+            ("loaded: destroyed, failed", ada(), destroyed(&[insert("n", 1)]), Failed, 0, Plan::Delete),
+            // rotation of secrets
+            ("retired: read", retired(), did(&[]), Served, 0, Plan::Touch),
+            ("retired: wrote", retired(), did(&[insert("n", 2)]), Served, 0, Plan::Update(record(None, &[("n", 2)]))),
+        ];
+        for (case, base, changes, answer, now, expected) in table {
+            assert_eq!(plan(base.as_ref(), &changes, answer, at(now), &POLICY).unwrap(), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn every_5xx_is_a_failure_and_nothing_else() {
+        for status in 100..600 {
+            assert_eq!(Answer::from(status) == Answer::Failed, status >= 500, "{status}");
+        }
+    }
+
+    #[test]
+    fn another_clock_judges_by_its_own_time() {
+        let base = Base { theirs: at(5_000), ours: at(100), ..base(None, &[]) };
+        assert_eq!(base.now(at(107)), at(5_007));
+    }
+
+    #[test]
+    fn an_update_that_fails_fails_the_plan() {
+        let failing = Change::Update("n".to_owned(), Arc::new(|_| Err(Error::Closed)));
+        let plan = plan(Some(&base(None, &[])), &did(&[failing]), Answer::Served, at(0), &POLICY);
+        assert!(matches!(plan, Err(Error::Closed)));
+    }
+}

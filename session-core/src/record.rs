@@ -1,0 +1,273 @@
+//! What a store keeps of a session, and how it is written down.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::expiry::{Expiry, WrittenExpiry};
+
+/// The values of a session by their keys.
+pub type Values = BTreeMap<String, Value>;
+
+/// One session as stores see it: who, for how long, and the application's values. No id, no cookie.
+///
+/// A clone shares the values until one side changes them.
+///
+/// ```
+/// use session_core::{Expiry, Record};
+///
+/// let mut record = Record::new(Expiry::default());
+/// record.subject = Some("ada".to_owned());
+/// record.values_mut().insert("n".to_owned(), 1.into());
+///
+/// let json = record.to_json();
+/// assert_eq!(Record::from_json(&json)?, record);
+/// # Ok::<(), session_core::RecordError>(())
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Record {
+    /// Who is logged in, as the application names its users.
+    pub subject: Option<String>,
+    /// The limits this session was made with.
+    pub expiry: Expiry,
+    values: Arc<Values>,
+}
+
+impl Record {
+    /// The format this version writes. It reads this one and every one before it.
+    pub const FORMAT: u64 = 1;
+
+    /// A session without subject and values.
+    ///
+    /// ```
+    /// # use session_core::{Expiry, Record};
+    /// assert!(Record::new(Expiry::default()).is_blank());
+    /// ```
+    #[must_use]
+    pub fn new(expiry: Expiry) -> Self {
+        Self { subject: None, expiry, values: Arc::default() }
+    }
+
+    /// The values.
+    ///
+    /// ```
+    /// # use session_core::{Expiry, Record};
+    /// assert!(Record::new(Expiry::default()).values().is_empty());
+    /// ```
+    #[must_use]
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The values, to change them.
+    ///
+    /// ```
+    /// # use session_core::{Expiry, Record};
+    /// let mut record = Record::new(Expiry::default());
+    /// record.values_mut().insert("k".to_owned(), true.into());
+    /// assert_eq!(record.values().len(), 1);
+    /// ```
+    pub fn values_mut(&mut self) -> &mut Values {
+        Arc::make_mut(&mut self.values)
+    }
+
+    pub(crate) fn shared_values(&self) -> Arc<Values> {
+        Arc::clone(&self.values)
+    }
+
+    /// Whether there is nothing worth storing: nobody logged in and no value.
+    ///
+    /// ```
+    /// # use session_core::{Expiry, Record};
+    /// let mut record = Record::new(Expiry::default());
+    /// record.subject = Some("ada".to_owned());
+    /// assert!(!record.is_blank());
+    /// ```
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.subject.is_none() && self.values.is_empty()
+    }
+
+    /// The record as JSON text that people and other languages can read.
+    ///
+    /// ```
+    /// # use session_core::{Expiry, Record};
+    /// let json = Record::new(Expiry::default()).to_json();
+    /// assert!(json.starts_with(br#"{"format":1,"subject":null,"idle":1800000,"#));
+    /// ```
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = Vec::new();
+        self.write(&mut json);
+        json
+    }
+
+    /// The length of [`Record::to_json`] in bytes, without building it.
+    ///
+    /// ```
+    /// # use session_core::{Expiry, Record};
+    /// let record = Record::new(Expiry::default());
+    /// assert_eq!(record.size(), record.to_json().len());
+    /// ```
+    #[must_use]
+    pub fn size(&self) -> usize {
+        struct Counter(usize);
+        impl io::Write for Counter {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0 += bytes.len();
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut counter = Counter(0);
+        self.write(&mut counter);
+        counter.0
+    }
+
+    fn write(&self, to: impl io::Write) {
+        serde_json::to_writer(to, &Writing::from(self))
+            .expect("values are JSON already and the sinks above can't fail");
+    }
+
+    /// Reads what [`Record::to_json`] wrote, in this or an earlier version.
+    ///
+    /// # Errors
+    /// If the text is no record, or one of a format that this version doesn't know. The error never shows
+    /// what it read.
+    ///
+    /// ```
+    /// # use session_core::{Record, RecordError};
+    /// assert_eq!(Record::from_json(b"[]"), Err(RecordError::Malformed));
+    /// assert_eq!(Record::from_json(br#"{"format":9}"#), Err(RecordError::Format(9)));
+    /// ```
+    pub fn from_json(json: &[u8]) -> Result<Self, RecordError> {
+        let Head { format } = serde_json::from_slice(json).map_err(|_| RecordError::Malformed)?;
+        if format != Self::FORMAT {
+            return Err(RecordError::Format(format));
+        }
+        let written: Written = serde_json::from_slice(json).map_err(|_| RecordError::Malformed)?;
+        Ok(written.into())
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("expiry", &self.expiry)
+            .field("values", &self.values.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a stored text is no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// Written by a newer version of this crate, or by something else.
+    #[error("a session record of format {0}, which this version does not know")]
+    Format(u64),
+    /// Not a record at all.
+    #[error("not a session record")]
+    Malformed,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    format: u64,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Writing<'a> {
+    format: u64,
+    subject: Option<&'a str>,
+    #[serde(flatten)]
+    expiry: WrittenExpiry,
+    values: &'a Values,
+}
+
+impl<'a> From<&'a Record> for Writing<'a> {
+    fn from(record: &'a Record) -> Self {
+        Self {
+            format: Record::FORMAT,
+            subject: record.subject.as_deref(),
+            expiry: record.expiry.into(),
+            values: &record.values,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Written {
+    subject: Option<String>,
+    #[serde(flatten)]
+    expiry: WrittenExpiry,
+    values: Values,
+}
+
+impl From<Written> for Record {
+    fn from(written: Written) -> Self {
+        Self { subject: written.subject, expiry: written.expiry.into(), values: Arc::new(written.values) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Record {
+        let mut record = Record::new(Expiry::default());
+        record.subject = Some("ada".to_owned());
+        record.values_mut().insert("cart".to_owned(), serde_json::json!({ "items": [1, 2], "note": "tea & co" }));
+        record
+    }
+
+    #[test]
+    fn format_1_stays_readable() {
+        let golden = br#"{"format":1,"subject":"ada","idle":1800000,"lifetime":43200000,"values":{"cart":{"items":[1,2],"note":"tea & co"}}}"#;
+        assert_eq!(sample().to_json(), golden);
+        assert_eq!(Record::from_json(golden), Ok(sample()));
+    }
+
+    #[test]
+    fn a_field_of_a_later_minor_version_does_no_harm() {
+        let json = br#"{"format":1,"subject":null,"idle":1,"lifetime":2,"values":{},"label":"new"}"#;
+        assert!(Record::from_json(json).unwrap().is_blank());
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused_without_a_word_about_its_content() {
+        for bad in [
+            &b""[..],
+            b"null",
+            b"{}",
+            br#"{"format":1}"#,
+            br#"{"format":"1"}"#,
+            b"\xff\xfe",
+            br#"{"format":1,"subject":5,"idle":1,"lifetime":2,"values":{}}"#,
+        ] {
+            assert_eq!(Record::from_json(bad), Err(RecordError::Malformed));
+        }
+        let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
+        assert_eq!(Record::from_json(&deep), Err(RecordError::Malformed));
+    }
+
+    #[test]
+    fn a_clone_is_independent() {
+        let original = sample();
+        let mut copy = original.clone();
+        copy.values_mut().clear();
+        assert_eq!(original.values().len(), 1);
+    }
+
+    #[test]
+    fn debug_shows_neither_subject_nor_values() {
+        let text = format!("{:?}", sample());
+        assert!(!text.contains("ada") && !text.contains("tea") && !text.contains("cart"), "{text}");
+    }
+}

@@ -1,0 +1,260 @@
+//! A session's state during its request, and the two moments that move it to the store: `save` and the end.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::changes::{Change, Changes};
+use crate::commit::{CookieChange, Machine, Progress};
+use crate::error::Error;
+use crate::expiry::Times;
+use crate::head::{Effects, SetCookie};
+use crate::plan::{Answer, Base, Plan};
+use crate::record::Record;
+use crate::session::Session;
+use crate::slot::{Close, CloseFuture};
+
+/// What all clones of a session share.
+pub(crate) struct Inner {
+    pub(crate) machine: Arc<Machine>,
+    state: Mutex<State>,
+    /// Saves of one request happen one after another. Requests never wait for each other.
+    turn: Semaphore,
+}
+
+pub(crate) struct State {
+    pub(crate) base: Option<Base>,
+    /// The base with the changes applied: what the handler reads.
+    pub(crate) view: Record,
+    pub(crate) changes: Changes,
+    /// Counts the writes, so that a closure's result is only used if nothing came between.
+    pub(crate) generation: u64,
+    /// What earlier saves of this request did to the cookie.
+    cookie: CookieChange,
+    /// The session ended elsewhere while this request ran.
+    gone: bool,
+    closed: bool,
+    opened: Times,
+}
+
+/// What a request leaves to be done when it is closed.
+struct Rest {
+    progress: Progress,
+    changes: Changes,
+    gone: bool,
+}
+
+impl Session {
+    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>) -> Self {
+        let view = base.as_ref().map_or_else(|| Record::new(machine.policy.expiry), |base| base.record.clone());
+        let opened = Times::begin(machine.clock.now(), machine.policy.expiry);
+        let state = State {
+            base,
+            view,
+            changes: Changes::default(),
+            generation: 0,
+            cookie: CookieChange::Keep,
+            gone: false,
+            closed: false,
+            opened,
+        };
+        Self(Arc::new(Inner { machine, state: Mutex::new(state), turn: Semaphore::new(1) }))
+    }
+
+    /// No more writing.
+    pub(crate) fn shut(&self) {
+        self.state().closed = true;
+    }
+
+    /// Decides at once. A session that was only read is done with it, and one whose store answers at once too.
+    pub(crate) fn close(&self, answer: Answer) -> Close {
+        if std::mem::replace(&mut self.state().closed, true) {
+            return Close::Untouched;
+        }
+        let session = self.clone();
+        // Nothing begins to save a closed session, so a turn that is free stays free.
+        if self.0.turn.available_permits() == 0 {
+            return CloseFuture::new(async move {
+                let _turn = session.turn().await;
+                let rest = session.rest();
+                match session.decide(&rest, answer) {
+                    Some(effects) => effects,
+                    None => session.finish(rest, answer).await,
+                }
+            })
+            .start();
+        }
+        let rest = self.rest();
+        match self.decide(&rest, answer) {
+            Some(effects) => Close::Ready(effects),
+            None => CloseFuture::new(async move { session.finish(rest, answer).await }).start(),
+        }
+    }
+
+    /// What remains to be done for a handler that never answered: its logout.
+    pub(crate) fn abandon(&self) -> Option<CloseFuture> {
+        let ends = {
+            let state = self.state();
+            !state.closed && state.changes.destroyed && state.base.is_some()
+        };
+        if !ends {
+            self.shut();
+            return None;
+        }
+        match self.close(Answer::Failed) {
+            Close::Io(close) => Some(close),
+            Close::Ready(_) | Close::Untouched => None,
+        }
+    }
+
+    fn rest(&self) -> Rest {
+        let mut state = self.state();
+        Rest {
+            progress: Progress { base: state.base.clone(), cookie: std::mem::take(&mut state.cookie), deleted: false },
+            changes: std::mem::take(&mut state.changes),
+            gone: state.gone,
+        }
+    }
+
+    /// The effects, if there is nothing to do for them.
+    fn decide(&self, rest: &Rest, answer: Answer) -> Option<Effects> {
+        let nothing = rest.gone && !rest.changes.authenticates();
+        match self.0.machine.plan(rest.progress.base.as_ref(), &rest.changes, answer) {
+            Ok(plan) if nothing || plan == Plan::Nothing => Some(self.effects(&rest.progress.cookie, None)),
+            Ok(_) => None,
+            Err(error) => Some(self.effects(&rest.progress.cookie, Some(error))),
+        }
+    }
+
+    async fn finish(&self, mut rest: Rest, answer: Answer) -> Effects {
+        match self.0.machine.commit(&mut rest.progress, &rest.changes, answer).await {
+            // What a late request wanted is told to its own `save` only: the visitor has logged out and knows it.
+            Ok(()) | Err(Error::Gone) => self.effects(&rest.progress.cookie, None),
+            Err(error) => self.effects(&rest.progress.cookie, Some(error)),
+        }
+    }
+
+    fn effects(&self, cookie: &CookieChange, failure: Option<Error>) -> Effects {
+        let Machine { attributes, observer, .. } = &*self.0.machine;
+        let line = match cookie {
+            CookieChange::Keep => None,
+            CookieChange::Remove => Some(attributes.removal()),
+            CookieChange::Set(line) => Some(line.clone()),
+        };
+        if let Some(error) = &failure {
+            error.log();
+        }
+        let set_cookie = line.map(|line| SetCookie { name: attributes.name.clone(), line });
+        Effects { failure, set_cookie, observer: observer.clone() }
+    }
+}
+
+impl Session {
+    pub(crate) async fn save_in_turn(&self) -> Result<(), Error> {
+        let _turn = self.turn().await;
+        let (base, changes) = {
+            let mut state = self.open_state()?;
+            if state.changes.is_empty() {
+                return Ok(());
+            }
+            if state.gone && !state.changes.authenticates() {
+                state.changes = Changes::default();
+                return Err(Error::Gone);
+            }
+            // A destroy stays noted until it is done: a client that leaves now must not stop it.
+            let noted = Changes { destroyed: state.changes.destroyed, ..Changes::default() };
+            (state.base.clone(), std::mem::replace(&mut state.changes, noted))
+        };
+        let mut progress = Progress { base, ..Progress::default() };
+        let result = self.0.machine.commit(&mut progress, &changes, Answer::Served).await;
+        self.rebase(progress, matches!(result, Err(Error::Gone)));
+        if let Err(error) = &result
+            && error.status() == 503
+        {
+            error.log();
+        }
+        result
+    }
+
+    /// Takes over what a save made true, with what was written meanwhile on top of it.
+    fn rebase(&self, progress: Progress, gone: bool) {
+        let policy = self.0.machine.policy.expiry;
+        let saved = progress.base.as_ref().map_or_else(|| Record::new(policy), |base| base.record.clone());
+        let mut state = loop {
+            let (since, generation) = {
+                let state = self.state();
+                (state.changes.clone(), state.generation)
+            };
+            // A closure that doesn't like the fresh value says so when the session is closed.
+            let view = since.replay(saved.clone(), Duration::ZERO, policy).unwrap_or_else(|_| saved.clone());
+            let mut state = self.state();
+            if state.generation == generation {
+                state.view = view;
+                break state;
+            }
+        };
+        state.changes.destroyed &= !progress.deleted;
+        state.gone = gone;
+        state.base = progress.base;
+        if !matches!(progress.cookie, CookieChange::Keep) {
+            state.cookie = progress.cookie;
+        }
+        state.generation += 1;
+    }
+
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.turn.acquire().await.ok()
+    }
+
+    pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
+        let mut state = self.open_state()?;
+        let age = self.age(&state);
+        change.apply(&mut state.view, age, self.0.machine.policy.expiry)?;
+        state.changes.push(change);
+        state.generation += 1;
+        Ok(())
+    }
+
+    /// As `change`, for one that runs the application's code: not under the lock, so again if something came between.
+    pub(crate) fn change_with(&self, change: &Change) -> Result<Record, Error> {
+        loop {
+            let (mut view, age, generation) = {
+                let state = self.open_state()?;
+                (state.view.clone(), self.age(&state), state.generation)
+            };
+            change.apply(&mut view, age, self.0.machine.policy.expiry)?;
+            let mut state = self.open_state()?;
+            if state.generation == generation {
+                state.view = view.clone();
+                state.changes.push(change.clone());
+                state.generation += 1;
+                return Ok(view);
+            }
+        }
+    }
+
+    fn age(&self, state: &State) -> Duration {
+        let now = self.0.machine.clock.now();
+        state
+            .base
+            .as_ref()
+            .filter(|_| !state.changes.destroyed)
+            .map_or(Duration::ZERO, |base| base.now(now).since(base.times.created))
+    }
+
+    pub(crate) fn times(&self) -> Times {
+        let state = self.state();
+        state.base.as_ref().filter(|_| !state.changes.destroyed).map_or(state.opened, |base| base.times)
+    }
+
+    pub(crate) fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let state = self.state();
+        if state.closed { Err(Error::Closed) } else { Ok(state) }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // The application's code never runs under this lock, so a poisoned state is whole all the same.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,210 @@
+//! Sessions for every [`tower`](https://docs.rs/tower) service over `http` 1.x: the door that `session-axum` and
+//! `session-warp` stand on, and all there is to say for tonic or a service of your own.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+//! use session_tower::{SessionLayer, session};
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+//! let service = ServiceBuilder::new().layer(SessionLayer::new(manager)).service_fn(|request: Request<String>| async move {
+//!     session(request.extensions()).await?.insert("n", 1)?;
+//!     Ok::<_, session_core::Error>(Response::new(String::new()))
+//! });
+//! let response = service.oneshot(Request::new(String::new())).await?;
+//! assert!(response.headers().contains_key("set-cookie"));
+//! # Ok::<(), session_core::Error>(()) }).unwrap();
+//! ```
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::task::{Context, Poll};
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, Request, Response, StatusCode};
+use session_core::{
+    CloseFuture, Door, Effects, Error, Passage, RequestHead, ResponseHead, Session, SessionManager, Slot,
+};
+use tokio::runtime::Handle;
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Brings sessions to the services inside it.
+#[derive(Clone)]
+pub struct SessionLayer<A = DefaultAnswer> {
+    manager: SessionManager,
+    answer: A,
+}
+
+impl SessionLayer {
+    /// A layer that answers session errors with their status and an empty body.
+    #[must_use]
+    pub const fn new(manager: SessionManager) -> Self {
+        Self { manager, answer: DefaultAnswer }
+    }
+}
+
+impl<A> SessionLayer<A> {
+    /// Answers session errors with `answer(&error)` instead: where the session could not be loaded or saved, and where
+    /// a handler returned the adapter's own error.
+    #[must_use]
+    pub fn on_error<F>(self, answer: F) -> SessionLayer<F> {
+        SessionLayer { manager: self.manager, answer }
+    }
+}
+
+impl From<SessionManager> for SessionLayer {
+    fn from(manager: SessionManager) -> Self {
+        Self::new(manager)
+    }
+}
+
+impl<S, A: Clone> Layer<S> for SessionLayer<A> {
+    type Service = SessionService<S, A>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService { inner, layer: self.clone() }
+    }
+}
+
+impl<A> fmt::Debug for SessionLayer<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayer").field("manager", &self.manager).finish_non_exhaustive()
+    }
+}
+
+/// Turns an error into a response. Functions from `&Error` to a response do.
+pub trait Answer<B> {
+    /// The response for `error`.
+    fn answer(&self, error: &Error) -> Response<B>;
+}
+
+/// The error's status, nothing in the body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DefaultAnswer;
+
+impl<B: Default> Answer<B> for DefaultAnswer {
+    fn answer(&self, error: &Error) -> Response<B> {
+        let mut response = Response::new(B::default());
+        *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response
+    }
+}
+
+impl<B, F: Fn(&Error) -> Response<B>> Answer<B> for F {
+    fn answer(&self, error: &Error) -> Response<B> {
+        self(error)
+    }
+}
+
+/// A service with sessions. Made by [`SessionLayer`].
+#[derive(Clone)]
+pub struct SessionService<S, A = DefaultAnswer> {
+    inner: S,
+    layer: SessionLayer<A>,
+}
+
+impl<S, A, In, Out> Service<Request<In>> for SessionService<S, A>
+where
+    S: Service<Request<In>, Response = Response<Out>>,
+    A: Answer<Out> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Passage<S::Future, Tower<Out, A>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<In>) -> Self::Future {
+        let SessionLayer { manager, answer } = &self.layer;
+        let door = Tower { answer: answer.clone(), body: PhantomData };
+        if request.extensions().get::<Slot>().is_some_and(|slot| slot.manager().is(manager)) {
+            return Passage::bypass(self.inner.call(request), door);
+        }
+        let slot = manager.open(&Head(request.headers()));
+        request.extensions_mut().insert(slot.clone());
+        Passage::new(self.inner.call(request), slot, door)
+    }
+}
+
+impl<S, A> fmt::Debug for SessionService<S, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionService").field("layer", &self.layer).finish_non_exhaustive()
+    }
+}
+
+/// The session of a request that came through a [`SessionLayer`], from its extensions.
+///
+/// # Errors
+/// [`Error::NotInstalled`] without the layer; otherwise as [`Slot::load`].
+pub async fn session(extensions: &Extensions) -> Result<Session, Error> {
+    match extensions.get::<Slot>() {
+        Some(slot) => slot.clone().load().await,
+        None => Err(Error::NotInstalled(
+            "no SessionLayer on this service: add .layer(SessionLayer::new(manager)) around it",
+        )),
+    }
+}
+
+/// The door of a tower service.
+#[derive(Debug)]
+pub struct Tower<B, A> {
+    answer: A,
+    body: PhantomData<fn() -> B>,
+}
+
+impl<B, E, A: Answer<B>> Door<Result<Response<B>, E>> for Tower<B, A> {
+    fn status(out: &Result<Response<B>, E>) -> Option<u16> {
+        out.as_ref().ok().map(|response| response.status().as_u16())
+    }
+
+    fn finish(&self, out: Result<Response<B>, E>, effects: Effects) -> Result<Response<B>, E> {
+        let mut response = out?;
+        // What the handler answered stays, if it failed by itself and not by the session's own error.
+        let error = effects.failure().filter(|_| !response.status().is_server_error());
+        let error = error.or_else(|| response.extensions().get::<Error>());
+        if let Some(error) = error {
+            response = self.answer.answer(error);
+        }
+        effects.apply(&mut Head(response.headers_mut()));
+        Ok(response)
+    }
+
+    fn detach(close: CloseFuture) -> CloseFuture {
+        let Ok(runtime) = Handle::try_current() else { return close };
+        let task = runtime.spawn(close);
+        CloseFuture::new(async { task.await.unwrap_or_else(|_| Error::Interrupted.into()) })
+    }
+}
+
+/// The head of a request or a response.
+struct Head<T>(T);
+
+impl RequestHead for Head<&HeaderMap> {
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        self.0.get_all(name).iter().for_each(|value| line(value.as_bytes()));
+    }
+}
+
+impl ResponseHead for Head<&mut HeaderMap> {
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        self.0.get_all(name).iter().for_each(|value| line(value.as_bytes()));
+    }
+
+    fn append(&mut self, name: &'static str, value: &str) {
+        let value = HeaderValue::from_str(value).expect("core writes visible ASCII only");
+        self.0.append(HeaderName::from_static(name), value);
+    }
+
+    fn retain(&mut self, name: &'static str, keep: &mut dyn FnMut(&[u8]) -> bool) {
+        let lines: Vec<_> = self.0.get_all(name).iter().filter(|value| keep(value.as_bytes())).cloned().collect();
+        self.0.remove(name);
+        lines.into_iter().for_each(|value| {
+            self.0.append(HeaderName::from_static(name), value);
+        });
+    }
+}
