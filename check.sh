@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Everything that has to hold, cheap to dear. On a fresh machine it needs Rust and nothing else.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+step() { printf '\n== %s\n' "$*"; }
+refuse() { printf '%s\n' "$*" >&2; exit 1; }
+
+command -v cargo >/dev/null || refuse "cargo is missing: install Rust 1.89 or newer (https://rustup.rs)"
+for component in fmt clippy; do
+  cargo "$component" --version >/dev/null 2>&1 || rustup component add "${component/fmt/rustfmt}"
+done
+
+published="session-core session-tower session-axum session-actix session-rocket session-warp session-testing"
+
+step "formatting"
+cargo fmt --all --check
+
+step "the bars of ARCHITECTURE.md"
+for file in $(git ls-files '*.rs'); do
+  lines=$(wc -l <"$file")
+  [ "$lines" -le 600 ] || refuse "$file has $lines lines: more than 600"
+done
+code_lines() { find "$1/src" -name '*.rs' -exec sed '/^#\[cfg(test)\]/,$d' {} + | grep -cvE '^\s*(//|$)'; }
+for door in session-tower session-axum session-actix session-rocket session-warp; do
+  lines=$(code_lines "$door")
+  echo "$door: $lines lines of code"
+  [ "$lines" -le 200 ] || refuse "$door is no thin door any more: $lines lines of code, more than 200"
+done
+if grep -rnwiE 'axum|actix|rocket|warp|hyper|tonic' session-core/src | grep -vE '^session-core/src/[a-z]+\.rs:[0-9]+:\s*//'; then
+  refuse "session-core names a framework outside of its documentation"
+fi
+
+step "clippy"
+cargo clippy --workspace --all-targets -- -D warnings
+
+step "each published crate by itself"
+# A build of the whole workspace unifies features and hides a missing one.
+for package in $published; do
+  cargo check --quiet --package "$package"
+done
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+step "tests"
+cargo test --workspace
+
+step "all is well"
