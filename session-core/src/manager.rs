@@ -42,7 +42,6 @@ impl SessionManager {
     /// assert!(manager.is_ok());
     /// # Ok::<(), session_core::Error>(())
     /// ```
-    #[must_use]
     pub fn stored(store: impl SessionStore, keys: KeyRing) -> SessionManagerBuilder {
         SessionManagerBuilder::new(Some(Arc::new(store)), Purpose::Reference, keys)
     }
@@ -56,7 +55,6 @@ impl SessionManager {
     /// assert!(SessionManager::sealed(keys, Revocation::NoneCopiedCookiesStayValid).build().is_ok());
     /// # Ok::<(), session_core::Error>(())
     /// ```
-    #[must_use]
     pub fn sealed(keys: KeyRing, revocation: Revocation) -> SessionManagerBuilder {
         let Revocation::NoneCopiedCookiesStayValid = revocation;
         SessionManagerBuilder::new(None, Purpose::Sealed, keys)
@@ -71,7 +69,6 @@ impl SessionManager {
     /// assert!(SessionManager::signed(keys, Revocation::NoneCopiedCookiesStayValid).build().is_ok());
     /// # Ok::<(), session_core::Error>(())
     /// ```
-    #[must_use]
     pub fn signed(keys: KeyRing, revocation: Revocation) -> SessionManagerBuilder {
         let Revocation::NoneCopiedCookiesStayValid = revocation;
         SessionManagerBuilder::new(None, Purpose::Signed, keys)
@@ -220,36 +217,84 @@ impl SessionManagerBuilder {
 
     /// The name of your application. Tokens are bound to it, so two applications with one secret don't accept each
     /// other's sessions. Default: empty.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.application("shop");
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn application(mut self, name: impl Into<String>) -> Self {
         self.application = name.into();
         self
     }
 
     /// The name of the cookie. Default: `__Host-id`, which browsers accept from this very host over HTTPS only.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.cookie_name("__Secure-shop");
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
         self.attributes.name = name.into();
         self
     }
 
     /// The path below which browsers send the cookie. Default: `/`.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.cookie_name("__Secure-shop").path("/shop");
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.attributes.path = path.into();
         self
     }
 
     /// The domain whose hosts all get the cookie. Default: none, so only the host that set it.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.cookie_name("__Secure-shop").domain("example.com");
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.attributes.domain = Some(domain.into());
         self
     }
 
     /// Which cross-site requests carry the cookie. Default: [`SameSite::Lax`].
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager, SameSite};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.same_site(SameSite::Strict);
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.attributes.same_site = same_site;
         self
     }
 
     /// A cookie of its own for each top-level site that embeds the application (CHIPS).
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.partitioned();
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn partitioned(mut self) -> Self {
         self.attributes.partitioned = true;
         self
@@ -257,6 +302,14 @@ impl SessionManagerBuilder {
 
     /// The cookie survives the end of the browser, for the session's lifetime and at most 400 days. By default it
     /// ends with the browser.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.persistent();
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn persistent(mut self) -> Self {
         self.attributes.persistent = true;
         self
@@ -264,24 +317,56 @@ impl SessionManagerBuilder {
 
     /// Lets browsers send the cookie without encryption, so that everybody on the way can take the session over. For
     /// development on plain HTTP; it needs a cookie name without prefix.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.cookie_name("id").insecure_over_plain_http();
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn insecure_over_plain_http(mut self) -> Self {
         self.attributes.secure = false;
         self
     }
 
     /// Lets scripts read the cookie, so that every script injected into a page can take the session over.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.insecure_readable_by_scripts();
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn insecure_readable_by_scripts(mut self) -> Self {
         self.attributes.http_only = false;
         self
     }
 
     /// The longest time without a request. Default: 30 minutes.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.idle(std::time::Duration::from_secs(15 * 60));
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn idle(mut self, idle: Duration) -> Self {
         self.expiry.idle = idle;
         self
     }
 
     /// The longest time since creation or login, whatever happens. Default: 12 hours.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.lifetime(std::time::Duration::from_secs(8 * 60 * 60));
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.expiry.lifetime = lifetime;
         self
@@ -289,30 +374,75 @@ impl SessionManagerBuilder {
 
     /// How often a session that is only read has its idle deadline moved, at most: between two times, reading costs no
     /// write. Zero: with each request that reads it. Default: a thirtieth of the idle time.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.touch_every(std::time::Duration::from_secs(60));
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn touch_every(mut self, interval: Duration) -> Self {
         self.touch_every = Some(interval);
         self
     }
 
     /// The largest record in bytes of JSON. Default: 65,536. A cookie session is held to 4,096 bytes besides.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.max_bytes(8 * 1024);
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
     /// Another clock. Give the store the same one.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager, ManualClock, Timestamp};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.clock(ManualClock::new(Timestamp::from_millis(0)));
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
     /// Another source of randomness, in tests.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager, OsRandom};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.random(OsRandom);
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn random(mut self, random: impl Random) -> Self {
         self.random = Arc::new(random);
         self
     }
 
     /// Tells `observer` what happens to sessions.
+    ///
+    /// ```
+    /// # use session_core::{Event, KeyRing, MemoryStore, Observer, Secret, SessionManager};
+    /// struct Log;
+    /// impl Observer for Log {
+    ///     fn observe(&self, event: Event) {
+    ///         println!("{}", event.name());
+    ///     }
+    /// }
+    /// let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).observer(Log);
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Arc::new(observer));
         self
