@@ -1,6 +1,7 @@
 //! The deed: finds the session a cookie names, and carries a plan out, one atomic store operation a step.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
@@ -134,9 +135,8 @@ impl Machine {
     }
 
     /// The next step for a session, by the clock that keeps it.
-    pub(crate) fn plan(&self, base: Option<&Base>, changes: &Changes, answer: Answer) -> Result<Plan, Error> {
-        let now = self.now(base);
-        plan(base, changes, answer, now, &self.policy)
+    pub(crate) fn plan(&self, base: Option<&Base>, changes: &Changes, result: &Record, answer: Answer) -> Plan {
+        plan(base, changes, result, answer, self.now(base), self.policy.touch_every)
     }
 
     fn now(&self, base: Option<&Base>) -> Timestamp {
@@ -146,9 +146,15 @@ impl Machine {
 
     /// Plans and acts until nothing is left to do. `Error::Gone` means that the session ended meanwhile and the
     /// changes died with it. Whatever the result, `progress` says what is true now.
-    pub(crate) async fn commit(&self, progress: &mut Progress, changes: &Changes, answer: Answer) -> Result<(), Error> {
+    pub(crate) async fn commit(
+        &self,
+        progress: &mut Progress,
+        changes: &Changes,
+        mut result: Record,
+        answer: Answer,
+    ) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
-            let outcome = match self.plan(progress.base.as_ref(), changes, answer)? {
+            let outcome = match self.plan(progress.base.as_ref(), changes, &result, answer) {
                 Plan::Nothing => return Ok(()),
                 Plan::Create(record) => {
                     if self.create(progress, record).await? {
@@ -179,8 +185,18 @@ impl Machine {
                     return Err(Error::Gone);
                 }
             }
+            result = self.replay(progress.base.as_ref(), changes)?;
         }
         Err(Error::Conflict(ATTEMPTS))
+    }
+
+    /// The changes, done again on what is there now.
+    pub(crate) fn replay(&self, base: Option<&Base>, changes: &Changes) -> Result<Record, Error> {
+        let expiry = self.policy.expiry;
+        match base {
+            Some(base) => changes.replay(base.record.clone(), self.now(Some(base)).since(base.times.created), expiry),
+            None => changes.replay(Record::new(expiry), Duration::ZERO, expiry),
+        }
     }
 
     async fn reload(&self, progress: &mut Progress) -> Result<(), Error> {

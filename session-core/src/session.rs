@@ -311,6 +311,7 @@ impl Session {
     pub fn destroy(&self) -> Result<(), Error> {
         let mut state = self.open_state()?;
         state.changes = Changes { destroyed: true, ..Changes::default() };
+        state.failure = None;
         state.view = Record::new(self.0.machine.policy.expiry);
         state.generation += 1;
         Ok(())
@@ -333,6 +334,7 @@ impl Session {
         let mut state = self.open_state()?;
         let destroyed = state.changes.destroyed;
         state.changes = Changes { destroyed, ..Changes::default() };
+        state.failure = None;
         let kept = state.base.as_ref().filter(|_| !destroyed).map(|base| base.record.clone());
         state.view = kept.unwrap_or_else(|| Record::new(self.0.machine.policy.expiry));
         state.generation += 1;

@@ -34,6 +34,8 @@ pub(crate) struct State {
     cookie: CookieChange,
     /// The session ended elsewhere while this request ran.
     gone: bool,
+    /// What was written during a save didn't fit on what it saved.
+    pub(crate) failure: Option<Error>,
     closed: bool,
     opened: Times,
 }
@@ -42,7 +44,9 @@ pub(crate) struct State {
 struct Rest {
     progress: Progress,
     changes: Changes,
+    result: Record,
     gone: bool,
+    failure: Option<Error>,
 }
 
 impl Session {
@@ -56,6 +60,7 @@ impl Session {
             generation: 0,
             cookie: CookieChange::Keep,
             gone: false,
+            failure: None,
             closed: false,
             opened,
         };
@@ -113,25 +118,26 @@ impl Session {
         Rest {
             progress: Progress { base: state.base.clone(), cookie: std::mem::take(&mut state.cookie), deleted: false },
             changes: std::mem::take(&mut state.changes),
+            result: state.view.clone(),
             gone: state.gone,
+            failure: state.failure.take(),
         }
     }
 
     /// The effects, if there is nothing to do for them.
     fn decide(&self, rest: &Rest, answer: Answer) -> Option<Effects> {
-        let nothing = rest.gone && !rest.changes.authenticates();
-        match self.0.machine.plan(rest.progress.base.as_ref(), &rest.changes, answer) {
-            Ok(plan) if nothing || plan == Plan::Nothing => Some(self.effects(&rest.progress.cookie, None)),
-            Ok(_) => None,
-            Err(error) => Some(self.effects(&rest.progress.cookie, Some(error))),
-        }
+        let Rest { progress, changes, result, gone, failure } = rest;
+        let nothing = (*gone && !changes.authenticates()) || (failure.is_some() && !changes.destroyed);
+        let plan = self.0.machine.plan(progress.base.as_ref(), changes, result, answer);
+        (nothing || plan == Plan::Nothing).then(|| self.effects(&progress.cookie, failure.clone()))
     }
 
-    async fn finish(&self, mut rest: Rest, answer: Answer) -> Effects {
-        match self.0.machine.commit(&mut rest.progress, &rest.changes, answer).await {
+    async fn finish(&self, rest: Rest, answer: Answer) -> Effects {
+        let Rest { mut progress, changes, result, .. } = rest;
+        match self.0.machine.commit(&mut progress, &changes, result, answer).await {
             // What a late request wanted is told to its own `save` only: the visitor has logged out and knows it.
-            Ok(()) | Err(Error::Gone) => self.effects(&rest.progress.cookie, None),
-            Err(error) => self.effects(&rest.progress.cookie, Some(error)),
+            Ok(()) | Err(Error::Gone) => self.effects(&progress.cookie, None),
+            Err(error) => self.effects(&progress.cookie, Some(error)),
         }
     }
 
@@ -153,7 +159,7 @@ impl Session {
 impl Session {
     pub(crate) async fn save_in_turn(&self) -> Result<(), Error> {
         let _turn = self.turn().await;
-        let (base, changes) = {
+        let (base, changes, result) = {
             let mut state = self.open_state()?;
             if state.changes.is_empty() {
                 return Ok(());
@@ -164,37 +170,39 @@ impl Session {
             }
             // A destroy stays noted until it is done: a client that leaves now must not stop it.
             let noted = Changes { destroyed: state.changes.destroyed, ..Changes::default() };
-            (state.base.clone(), std::mem::replace(&mut state.changes, noted))
+            (state.base.clone(), std::mem::replace(&mut state.changes, noted), state.view.clone())
         };
         let mut progress = Progress { base, ..Progress::default() };
-        let result = self.0.machine.commit(&mut progress, &changes, Answer::Served).await;
-        self.rebase(progress, matches!(result, Err(Error::Gone)));
-        if let Err(error) = &result
+        let outcome = self.0.machine.commit(&mut progress, &changes, result, Answer::Served).await;
+        self.rebase(progress, matches!(outcome, Err(Error::Gone)));
+        if let Err(error) = &outcome
             && error.status() == 503
         {
             error.log();
         }
-        result
+        outcome
     }
 
     /// Takes over what a save made true, with what was written meanwhile on top of it.
     fn rebase(&self, progress: Progress, gone: bool) {
-        let policy = self.0.machine.policy.expiry;
-        let saved = progress.base.as_ref().map_or_else(|| Record::new(policy), |base| base.record.clone());
         let mut state = loop {
-            let (since, generation) = {
+            let (mut since, generation) = {
                 let state = self.state();
                 (state.changes.clone(), state.generation)
             };
-            // A closure that doesn't like the fresh value says so when the session is closed.
-            let view = since.replay(saved.clone(), Duration::ZERO, policy).unwrap_or_else(|_| saved.clone());
+            since.destroyed &= !progress.deleted;
+            let base = progress.base.as_ref().filter(|_| !since.destroyed);
+            let view = self.0.machine.replay(base, &since);
             let mut state = self.state();
             if state.generation == generation {
-                state.view = view;
+                state.changes = since;
+                match view {
+                    Ok(view) => state.view = view,
+                    Err(error) => state.failure = Some(error),
+                }
                 break state;
             }
         };
-        state.changes.destroyed &= !progress.deleted;
         state.gone = gone;
         state.base = progress.base;
         if !matches!(progress.cookie, CookieChange::Keep) {
