@@ -1,1 +1,10 @@
-//! In the making.
+//! The contracts of `session-core` as test suites that anybody can run: one for stores, one for adapters.
+//!
+//! Add this crate to your `[dev-dependencies]`. Who writes a store calls [`store::suite`]; who writes an adapter for
+//! another framework calls [`adapter::suite`]. Both print every sentence of the contract with `ok` or `FAILED`, go on
+//! after a failure, and panic at the end with the names of those that failed.
+//!
+//! [`stores`] has stores that count, fail and dawdle, and [`http`] a client that sends exactly the bytes it is told:
+//! what the suites stand on, and what tests of your own may want.
+
+pub mod adapter;
