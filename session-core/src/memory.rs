@@ -4,8 +4,10 @@ use std::array;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use async_trait::async_trait;
 
@@ -313,8 +315,22 @@ impl SessionStore for MemoryStore {
         for _ in 0..SHARDS {
             if swept < limit {
                 swept += self.0.sweep_next_shard(limit - swept);
+                let_others_run().await;
             }
         }
         Ok(swept)
     }
+}
+
+/// Gives the thread back to the runtime once, whichever it is.
+async fn let_others_run() {
+    let mut ran = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut ran, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
