@@ -1,0 +1,147 @@
+//! What the examples promise to the person in front of them, played against a running program.
+
+use std::io;
+
+use crate::browser::{Answer, Browser, Program};
+use crate::people::PEOPLE;
+
+/// Starts the program at `path`, plays everything, and ends it.
+///
+/// # Errors
+/// If the program doesn't start or answer.
+///
+/// # Panics
+/// If an answer is not as promised.
+///
+/// ```
+/// assert!(example_common::acceptance::play("/no/such/program").is_err());
+/// ```
+pub fn play(path: &str) -> io::Result<()> {
+    let program = Program::start(path)?;
+    looking_around_makes_no_session(program.browser())?;
+    two_browsers_count_for_themselves_and_clearing_one_leaves_the_other(program.browser(), program.browser())?;
+    a_login_ends_with_logout_even_for_a_copy_of_its_cookie(program.browser())?;
+    whatever_is_typed_is_shown_as_text(program.browser())?;
+    what_cannot_be_used_is_refused_and_changes_nothing(program.browser())
+}
+
+fn looking_around_makes_no_session(mut browser: Browser) -> io::Result<()> {
+    let home = browser.get("/")?;
+    assert_eq!(home.status, 200);
+    assert!(home.says("You are an anonymous visitor.") && home.says("No cookie of this site."));
+    assert!(home.says("The server holds 0 sessions in all"));
+    assert_eq!(browser.get("/login")?.status, 200);
+    assert_eq!(browser.get("/private")?.redirect(), (303, "/login"));
+    assert_eq!(browser.get("/nowhere")?.status, 404);
+    assert_eq!(browser.id(), None);
+    Ok(())
+}
+
+fn two_browsers_count_for_themselves_and_clearing_one_leaves_the_other(
+    mut a: Browser,
+    mut b: Browser,
+) -> io::Result<()> {
+    for count in ["1", "2", "3"] {
+        assert_eq!(a.get_plain("/increment")?.body, count);
+    }
+    assert_eq!(b.get_plain("/increment")?.body, "1");
+    assert!(a.id().is_some() && b.id().is_some());
+    assert_ne!(a.id(), b.id());
+    assert!(a.get("/increment")?.says(r#"<p class="count">4</p>"#));
+
+    let home = a.get("/")?;
+    assert!(home.says(a.id().unwrap_or("no cookie")) && home.says("&quot;visits&quot;: 4"));
+    assert!(home.says("The server holds 2 sessions in all"));
+
+    let first_id = a.id().map(str::to_owned);
+    let cleared = a.get_plain("/clear")?;
+    assert_eq!((cleared.status, cleared.body.as_str()), (200, "Session cleared"));
+    let removal: Vec<_> = cleared.all("set-cookie").collect();
+    assert_eq!(removal.len(), 1, "{removal:?}");
+    let removal = removal[0];
+    assert!(removal.starts_with("id=;"), "{removal}");
+    for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"] {
+        assert!(removal.split("; ").any(|found| found == attribute), "{attribute} in {removal}");
+    }
+    assert_eq!(a.id(), None);
+    assert!(a.get("/")?.says("The server holds 1 session in all"));
+
+    assert_eq!(a.get_plain("/increment")?.body, "1");
+    assert!(a.id().is_some() && a.id() != first_id.as_deref());
+    assert_eq!(b.get_plain("/increment")?.body, "2");
+    assert!(a.get("/clear")?.says("<h1>Session cleared</h1>") && b.get("/clear")?.says("<h1>Session cleared</h1>"));
+    Ok(())
+}
+
+fn a_login_ends_with_logout_even_for_a_copy_of_its_cookie(mut browser: Browser) -> io::Result<()> {
+    let [ada, grace] = PEOPLE.map(|person| format!("name={}&password={}", person.name, person.password));
+    browser.get("/increment")?;
+    let mut visitor = browser.clone();
+
+    let wrong = browser.post("/login", "name=ada&password=compiler")?;
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.says("That is not the password") && wrong.says(r#"value="ada""#));
+    assert_eq!(browser.get("/private")?.redirect(), (303, "/login"));
+
+    assert_eq!(browser.post("/login", &ada)?.redirect(), (303, "/private"));
+    assert!(browser.id().is_some() && browser.id() != visitor.id());
+    assert_eq!(visitor.get_plain("/increment")?.body, "1", "the id of before the login is dead");
+    let private = browser.get("/private")?;
+    assert_eq!(private.status, 200);
+    assert!(private.says("Welcome, ada"));
+    assert_eq!(browser.get_plain("/increment")?.body, "2", "what the visitor had is kept");
+    assert!(browser.get("/")?.says("You are <strong>ada</strong>."));
+
+    let mut copy = browser.clone();
+    let logout = browser.post("/logout", "")?;
+    assert_eq!(logout.redirect(), (303, "/"));
+    assert_eq!(browser.id(), None);
+    assert_eq!(copy.get("/private")?.redirect(), (303, "/login"), "the old cookie, sent once more");
+    let home = copy.get("/")?;
+    assert!(home.says("You are an anonymous visitor.") && home.says("No session for this cookie."));
+
+    assert_eq!(browser.post("/login", &grace)?.redirect(), (303, "/private"));
+    assert_eq!(browser.get_plain("/increment")?.body, "1");
+    browser.post("/login", &ada)?;
+    assert_eq!(browser.get_plain("/increment")?.body, "1", "another person gets nothing of the one before");
+    Ok(())
+}
+
+fn whatever_is_typed_is_shown_as_text(mut browser: Browser) -> io::Result<()> {
+    let set = browser.post("/values", "key=%3Cb%3E%26&value=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E+%F0%9F%8D%AA")?;
+    assert_eq!(set.redirect(), (303, "/#values"));
+    let home = browser.get("/")?;
+    assert!(!home.says("<script") && !home.says("<b>&"));
+    assert!(home.says("<code>&lt;b&gt;&amp;</code>") && home.says("&lt;script&gt;alert(1)&lt;/script&gt; 🍪"));
+
+    browser.post("/values", "key=%3Cb%3E%26&value=tea")?;
+    let home = browser.get("/")?;
+    assert!(home.says(r#"value="tea""#) && !home.says("alert(1)"));
+    assert_eq!(browser.post("/values/remove", "key=%3Cb%3E%26")?.redirect(), (303, "/#values"));
+    assert!(browser.get("/")?.says("There are none yet."));
+    Ok(())
+}
+
+fn what_cannot_be_used_is_refused_and_changes_nothing(mut browser: Browser) -> io::Result<()> {
+    browser.get("/increment")?;
+    let long = "x".repeat(201);
+    let huge = "x".repeat(200_000);
+    for (path, form) in [
+        ("/login", ""),
+        ("/login", "name=ada"),
+        ("/login", "%"),
+        ("/values", "key=colour"),
+        ("/values", "key=&value=x"),
+        ("/values", "key=visits&value=x"),
+        ("/values", &format!("key=k&value={long}")),
+        ("/values", &format!("key=k&value={huge}")),
+        ("/values/remove", "value=x"),
+    ] {
+        let answer: Answer = browser.post(path, form)?;
+        let form: String = form.chars().take(30).collect();
+        assert_eq!(answer.status, 400, "{path} {form}");
+        assert!(answer.says("<h1>That doesn’t work</h1>"), "{path} {form}");
+    }
+    assert_eq!(browser.get_plain("/increment")?.body, "2");
+    Ok(())
+}
