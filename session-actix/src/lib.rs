@@ -1,1 +1,182 @@
-//! In the making.
+//! Sessions for [actix-web](https://docs.rs/actix-web): one middleware, and a [`Session`] that handlers take as an
+//! argument.
+//!
+//! ```
+//! use actix_web::{App, HttpServer, web};
+//! use session_actix::{KeyRing, MemoryStore, Session, SessionManager, SessionMiddleware};
+//!
+//! async fn visit(session: Session) -> Result<String, session_actix::Error> {
+//!     let visits = session.update("visits", |visits: &mut u64| *visits += 1)?;
+//!     Ok(format!("visit {visits}"))
+//! }
+//!
+//! # fn main() -> Result<(), session_actix::ConfigError> {
+//! let manager = SessionManager::stored(MemoryStore::new(), KeyRing::from_env_or_random("SESSION_SECRET")?).build()?;
+//! let server = HttpServer::new(move || {
+//!     App::new().route("/", web::get().to(visit)).wrap(SessionMiddleware::new(manager.clone()))
+//! });
+//! # Ok(()) }
+//! ```
+//!
+//! # Where to put it
+//!
+//! Make one manager outside the factory and clone it into each `App`, as above. The factory runs once for every worker:
+//! a manager made inside it would give each of them a memory store, and perhaps a random secret, of its own.
+//!
+//! The last `.wrap(…)` of an `App` is the outermost. Put the sessions last: the middlewares wrapped before it are inside
+//! and have the session too, through [`SessionExt`], and what they answer, errors included, keeps the session's cookie.
+//! A session error that replaces a response leaves the middleware as `Err`, as actix-web's own errors do; its `Logger`
+//! writes no line for those when it is outside, and the status before the replacement when it is inside.
+//!
+//! # When the client leaves
+//!
+//! | over HTTP/1 | the handler | what it changed | its logout |
+//! | --- | --- | --- | --- |
+//! | the client closes or half-closes the connection | runs to its end | is saved | is carried out |
+//! | the client resets the connection | is dropped where it waits | is lost | is carried out |
+//! | the handler panics | ends, and the connection with it | is lost | is carried out |
+//!
+//! A write that has begun is finished in every case. Work that must survive a reset calls
+//! [`Session::save`](session_core::Session::save), or goes into a task of its own.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use session_core::Slot;
+
+mod middleware;
+
+pub use session_core::{
+    ConfigError, KeyRing, MemoryStore, Revocation, SameSite, Secret, SessionManager, SessionManagerBuilder,
+};
+
+pub use crate::middleware::{Actix, SessionMiddleware, SessionService};
+
+/// The visitor's session, loaded when the handler is called. All its methods are those of
+/// [`session_core::Session`].
+///
+/// Without a [`SessionMiddleware`] the request fails with 500, and the log says which line to add. While the store is
+/// down it fails with 503, also where a handler takes `Option<Session>` or `Result<Session, Error>` and answers
+/// something else. An `Option<Session>` that is `None` in an answer that arrives means that there is no middleware.
+#[derive(Clone, Debug)]
+pub struct Session(session_core::Session);
+
+impl Deref for Session {
+    type Target = session_core::Session;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl FromRequest for Session {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>> + Send>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        request.session()
+    }
+}
+
+/// The session for those who have a request and are no handler: other middlewares, inside the [`SessionMiddleware`].
+///
+/// ```
+/// use actix_web::body::MessageBody;
+/// use actix_web::dev::{ServiceRequest, ServiceResponse};
+/// use actix_web::middleware::{Next, from_fn};
+/// use actix_web::{App, Error, error::ErrorUnauthorized, test, web};
+/// use session_actix::{KeyRing, MemoryStore, Secret, SessionExt, SessionManager, SessionMiddleware};
+///
+/// async fn members(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+///     if request.session().await?.subject().is_none() {
+///         return Err(ErrorUnauthorized("log in first"));
+///     }
+///     next.call(request).await
+/// }
+///
+/// # actix_web::rt::System::new().block_on(async {
+/// let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build()?;
+/// let app = test::init_service(
+///     App::new()
+///         .route("/", web::get().to(|| async { "welcome" }))
+///         .wrap(from_fn(members))
+///         .wrap(SessionMiddleware::new(manager)),
+/// ).await;
+/// let refused = test::try_call_service(&app, test::TestRequest::get().to_request()).await.unwrap_err();
+/// assert_eq!(refused.to_string(), "log in first");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+pub trait SessionExt {
+    /// The session of this request. The future holds nothing of the request, which must not be cloned and kept while
+    /// the services inside are called: actix-web would panic.
+    ///
+    /// # Errors
+    /// [`NotInstalled`](session_core::Error::NotInstalled) outside the middleware; otherwise as [`Slot::load`].
+    fn session(&self) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send>>;
+}
+
+impl<M: HttpMessage> SessionExt for M {
+    fn session(&self) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send>> {
+        // Cloned here, so that no borrow of the extensions lives on in the future.
+        let slot = self.extensions().get::<Slot>().cloned();
+        Box::pin(async move {
+            match slot {
+                Some(slot) => Ok(Session(slot.load().await?)),
+                None => Err(Error(session_core::Error::NotInstalled(
+                    "no SessionMiddleware on this route: add .wrap(SessionMiddleware::new(manager.clone())) to its App",
+                ))),
+            }
+        })
+    }
+}
+
+/// A session error as a response: its status and an empty body, or what [`SessionMiddleware::on_error`] makes of it.
+///
+/// ```
+/// use actix_web::ResponseError;
+/// let error = session_actix::Error::from(session_core::Error::Gone);
+/// assert_eq!(error.error_response().status(), 409);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Error(session_core::Error);
+
+impl Deref for Error {
+    type Target = session_core::Error;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl From<session_core::Error> for Error {
+    fn from(error: session_core::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(StatusCode::from_u16(self.0.answer()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+}

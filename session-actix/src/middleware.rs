@@ -1,0 +1,219 @@
+//! The middleware: the door between actix-web's services and the sessions.
+
+use std::fmt;
+use std::future::{Ready, ready};
+
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::error::InternalError;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpResponse, ResponseError};
+use session_core::{CloseFuture, Door, Effects, Passage, RequestHead, ResponseHead, SessionManager, Slot};
+use tokio::runtime::Handle;
+
+use crate::Error;
+
+/// Brings sessions to the services inside it.
+///
+/// ```
+/// use actix_web::{App, test, web};
+/// use session_actix::{Error, KeyRing, MemoryStore, Secret, Session, SessionManager, SessionMiddleware};
+///
+/// async fn visit(session: Session) -> Result<&'static str, Error> {
+///     session.insert("n", 1)?;
+///     Ok("welcome")
+/// }
+///
+/// # actix_web::rt::System::new().block_on(async {
+/// let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build()?;
+/// let app = test::init_service(
+///     App::new().route("/", web::get().to(visit)).wrap(SessionMiddleware::new(manager)),
+/// ).await;
+/// let response = test::call_service(&app, test::TestRequest::get().to_request()).await;
+/// assert!(response.headers().contains_key("set-cookie"));
+/// # Ok::<(), session_actix::ConfigError>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct SessionMiddleware<A = fn(&Error) -> HttpResponse> {
+    manager: SessionManager,
+    answer: A,
+}
+
+impl SessionMiddleware {
+    /// A middleware that answers session errors with their status and an empty body.
+    ///
+    /// See [`SessionMiddleware`] for an example.
+    #[must_use]
+    pub const fn new(manager: SessionManager) -> Self {
+        Self { manager, answer: |error| HttpResponse::new(error.status_code()) }
+    }
+}
+
+impl<A> SessionMiddleware<A> {
+    /// Answers session errors with `answer(&error)` instead: where the session could not be loaded or saved, and where
+    /// a handler returned the adapter's own error.
+    ///
+    /// ```
+    /// use actix_web::{HttpResponse, ResponseError};
+    /// # use session_actix::{KeyRing, MemoryStore, Secret, SessionManager, SessionMiddleware};
+    /// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build()?;
+    ///
+    /// let sessions = SessionMiddleware::new(manager)
+    ///     .on_error(|error| HttpResponse::build(error.status_code()).body("Please come back in a minute."));
+    /// # assert!(format!("{sessions:?}").starts_with("SessionMiddleware"));
+    /// # Ok::<(), session_actix::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn on_error<F>(self, answer: F) -> SessionMiddleware<F>
+    where
+        F: Fn(&Error) -> HttpResponse + Clone,
+    {
+        SessionMiddleware { manager: self.manager, answer }
+    }
+}
+
+impl From<SessionManager> for SessionMiddleware {
+    fn from(manager: SessionManager) -> Self {
+        Self::new(manager)
+    }
+}
+
+impl<S, B, A> Transform<S, ServiceRequest> for SessionMiddleware<A>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    A: Fn(&Error) -> HttpResponse + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Transform = SessionService<S, A>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(SessionService { inner, middleware: self.clone() }))
+    }
+}
+
+impl<A> fmt::Debug for SessionMiddleware<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionMiddleware").field("manager", &self.manager).finish_non_exhaustive()
+    }
+}
+
+/// A service with sessions. Made by [`SessionMiddleware`].
+#[derive(Clone)]
+pub struct SessionService<S, A = fn(&Error) -> HttpResponse> {
+    inner: S,
+    middleware: SessionMiddleware<A>,
+}
+
+impl<S, B, A> Service<ServiceRequest> for SessionService<S, A>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    A: Fn(&Error) -> HttpResponse + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Passage<S::Future, Actix<A>>;
+
+    forward_ready!(inner);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let SessionMiddleware { manager, answer } = &self.middleware;
+        let door = Actix { answer: answer.clone() };
+        if request.extensions().get::<Slot>().is_some_and(|slot| slot.manager().is(manager)) {
+            return Passage::bypass(self.inner.call(request), door);
+        }
+        let slot = manager.open(&Head(request.headers()));
+        request.extensions_mut().insert(slot.clone());
+        Passage::new(self.inner.call(request), slot, door)
+    }
+}
+
+impl<S, A> fmt::Debug for SessionService<S, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionService").field("middleware", &self.middleware).finish_non_exhaustive()
+    }
+}
+
+/// The door of an actix-web service.
+#[derive(Debug)]
+pub struct Actix<A> {
+    answer: A,
+}
+
+impl<B, A: Fn(&Error) -> HttpResponse> Door<Result<ServiceResponse<B>, actix_web::Error>> for Actix<A> {
+    fn status(out: &Result<ServiceResponse<B>, actix_web::Error>) -> Option<u16> {
+        // A handler's error is a response by now. An `Err` is another middleware's, and will be one: it may only be
+        // rendered once, which `finish` does.
+        let status = match out {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        Some(status.as_u16())
+    }
+
+    fn finish(
+        &self,
+        out: Result<ServiceResponse<B>, actix_web::Error>,
+        effects: Effects,
+    ) -> Result<ServiceResponse<B>, actix_web::Error> {
+        let failed = Self::status(&out).is_some_and(|status| status >= 500);
+        // What the handler answered stays, if it failed by itself and not by the session's own error.
+        let error = effects.failure().filter(|_| !failed).cloned().map(Error);
+        let cause = match &out {
+            Ok(response) => response.response().error(),
+            Err(error) => Some(error),
+        };
+        let error = error.or_else(|| cause?.as_error::<Error>().cloned());
+        if let Some(error) = error {
+            let response = (self.answer)(&error);
+            return Err(with(&effects, response, error));
+        }
+        match out {
+            Ok(mut response) => {
+                effects.apply(&mut Head(response.headers_mut()));
+                Ok(response)
+            }
+            Err(error) => Err(with(&effects, error.error_response(), error)),
+        }
+    }
+
+    fn detach(close: CloseFuture) -> CloseFuture {
+        let Ok(runtime) = Handle::try_current() else { return close };
+        let task = runtime.spawn(close);
+        CloseFuture::new(async { task.await.unwrap_or_else(|_| session_core::Error::Interrupted.into()) })
+    }
+}
+
+/// The session's cookie on a response that travels as an error, whose cause it keeps.
+fn with<E>(effects: &Effects, mut response: HttpResponse, cause: E) -> actix_web::Error
+where
+    E: fmt::Debug + fmt::Display + 'static,
+{
+    effects.apply(&mut Head(response.headers_mut()));
+    InternalError::from_response(cause, response).into()
+}
+
+/// The head of a request or a response.
+struct Head<T>(T);
+
+impl RequestHead for Head<&HeaderMap> {
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        self.0.get_all(name).for_each(|value| line(value.as_bytes()));
+    }
+}
+
+impl ResponseHead for Head<&mut HeaderMap> {
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        self.0.get_all(name).for_each(|value| line(value.as_bytes()));
+    }
+
+    fn append(&mut self, name: &'static str, value: &str) {
+        let value = HeaderValue::from_str(value).expect("core writes visible ASCII only");
+        self.0.append(HeaderName::from_static(name), value);
+    }
+
+    fn retain(&mut self, name: &'static str, keep: &mut dyn FnMut(&[u8]) -> bool) {
+        self.0.retain(|key, value| key != name || keep(value.as_bytes()));
+    }
+}
