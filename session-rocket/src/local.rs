@@ -1,0 +1,78 @@
+//! What goes with a request in Rocket's request-local cache.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rocket::Request;
+use session_core::{RequestHead, SessionManager, Slot};
+
+use crate::fairing::detach;
+
+/// A request's slot, as soon as somebody asked for the session.
+#[derive(Default)]
+pub(crate) struct Local(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    slot: Option<Slot>,
+    answered: bool,
+}
+
+impl Local {
+    pub(crate) fn of<'r>(request: &'r Request<'_>) -> &'r Self {
+        request.local_cache(Self::default)
+    }
+
+    /// Clones of a local request share one cache, and are dispatched one after another all the same.
+    pub(crate) fn begin(&self) {
+        let mut state = self.state();
+        if state.answered {
+            *state = State::default();
+        }
+    }
+
+    pub(crate) fn open(&self, request: &Request<'_>, manager: &SessionManager) -> Slot {
+        let head = Head { request, cookie_name: manager.cookie_name() };
+        self.state().slot.get_or_insert_with(|| manager.open(&head)).clone()
+    }
+
+    /// The slot stays, so that who asks for the session while the body is sent is told that it is closed.
+    pub(crate) fn end(&self) -> Option<Slot> {
+        let mut state = self.state();
+        state.answered = true;
+        state.slot.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request may end without passing our `on_response`: a local client that drops it, a fairing that panics, a page for a
+/// request that Rocket couldn't parse. Its changes are lost then, and its logout is carried out all the same.
+impl Drop for Local {
+    fn drop(&mut self) {
+        if let Some(close) = self.state().slot.take().and_then(|slot| slot.abandon()) {
+            drop(detach(close));
+        }
+    }
+}
+
+/// The head of a request.
+struct Head<'a, 'r> {
+    request: &'a Request<'r>,
+    cookie_name: &'a str,
+}
+
+impl RequestHead for Head<'_, '_> {
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        self.request.headers().get(name).for_each(|value| line(value.as_bytes()));
+        // Local clients put cookies into the jar and write no header. From the network the jar is never asked: it
+        // decodes names and knows one cookie of a name only.
+        if name == "cookie"
+            && !self.request.headers().contains(name)
+            && let Some(cookie) = self.request.cookies().get(self.cookie_name)
+        {
+            line(format!("{}={}", cookie.name(), cookie.value()).as_bytes());
+        }
+    }
+}
