@@ -50,7 +50,7 @@ impl<A> SessionLayer<A> {
     /// Answers session errors with `answer(&error)` instead: where the session could not be loaded or saved, and where
     /// a handler returned the adapter's own error.
     #[must_use]
-    pub fn on_error<F>(self, answer: F) -> SessionLayer<F> {
+    pub fn on_error<R, F: Fn(&Error) -> R>(self, answer: F) -> SessionLayer<F> {
         SessionLayer { manager: self.manager, answer }
     }
 }
@@ -75,17 +75,17 @@ impl<A> fmt::Debug for SessionLayer<A> {
     }
 }
 
-/// Turns an error into a response. Functions from `&Error` to a response do.
-pub trait Answer<B> {
+/// Turns an error into a response `R`. Functions from `&Error` to a response do.
+pub trait Answer<R> {
     /// The response for `error`.
-    fn answer(&self, error: &Error) -> Response<B>;
+    fn answer(&self, error: &Error) -> R;
 }
 
 /// The error's status, nothing in the body.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DefaultAnswer;
 
-impl<B: Default> Answer<B> for DefaultAnswer {
+impl<B: Default> Answer<Response<B>> for DefaultAnswer {
     fn answer(&self, error: &Error) -> Response<B> {
         let mut response = Response::new(B::default());
         *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -93,8 +93,8 @@ impl<B: Default> Answer<B> for DefaultAnswer {
     }
 }
 
-impl<B, F: Fn(&Error) -> Response<B>> Answer<B> for F {
-    fn answer(&self, error: &Error) -> Response<B> {
+impl<R, F: Fn(&Error) -> R> Answer<R> for F {
+    fn answer(&self, error: &Error) -> R {
         self(error)
     }
 }
@@ -109,7 +109,7 @@ pub struct SessionService<S, A = DefaultAnswer> {
 impl<S, A, In, Out> Service<Request<In>> for SessionService<S, A>
 where
     S: Service<Request<In>, Response = Response<Out>>,
-    A: Answer<Out> + Clone,
+    A: Answer<Response<Out>> + Clone,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -157,7 +157,7 @@ pub struct Tower<B, A> {
     body: PhantomData<fn() -> B>,
 }
 
-impl<B, E, A: Answer<B>> Door<Result<Response<B>, E>> for Tower<B, A> {
+impl<B, E, A: Answer<Response<B>>> Door<Result<Response<B>, E>> for Tower<B, A> {
     fn status(out: &Result<Response<B>, E>) -> Option<u16> {
         out.as_ref().ok().map(|response| response.status().as_u16())
     }

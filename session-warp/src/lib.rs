@@ -1,1 +1,105 @@
-//! In the making.
+//! Sessions for [warp](https://docs.rs/warp): one wrap, and a [`session()`] filter that gives handlers their [`Session`].
+//!
+//! ```
+//! use session_warp::{KeyRing, MemoryStore, Session, SessionManager, session};
+//! use warp::Filter;
+//!
+//! async fn visit(session: Session) -> Result<String, session_warp::Error> {
+//!     let visits = session.update("visits", |visits: &mut u64| *visits += 1)?;
+//!     Ok(format!("visit {visits}"))
+//! }
+//!
+//! # async fn serve() -> Result<(), session_warp::ConfigError> {
+//! let manager = SessionManager::stored(MemoryStore::new(), KeyRing::from_env_or_random("SESSION_SECRET")?).build()?;
+//! let routes = warp::path!("visit").and(warp::get()).and(session()).then(visit);
+//! warp::serve(session_warp::wrap(routes, manager)).run(([127, 0, 0, 1], 3030)).await;
+//! # Ok(()) }
+//! ```
+//!
+//! # What goes where
+//!
+//! [`wrap`] takes all routes and answers every request; it never rejects. So `.recover(…)` and `.or(…)` go inside, and
+//! prefixes of the path too: the routes inside see the whole path.
+//!
+//! Put [`session()`] behind path and method. In front of them it loads the session for every route that is tried.
+//! A route that rejects leaves what it wrote in the session, for the route that answers.
+//!
+//! Inside of [`wrap`], [`warp::addr::remote`] is `None`, where [`remote`] tells the address; the HTTP version is always
+//! 1.1; and of the request's extensions only those of a session and of an upgrade are there.
+//!
+//! # Errors
+//!
+//! A handler behind `.map(…)` or `.then(…)` returns [`Error`] in its result, as above. One behind `.and_then(…)` writes
+//! `.map_err(reject)?`, and [`session()`] rejects as well. A rejection that your own `.recover(…)` leaves alone is
+//! answered by [`wrap`]: with the error's status and an empty body, or what [`SessionLayer::on_error`] makes of it.
+//!
+//! # When the client leaves
+//!
+//! A handler whose client leaves is dropped by warp and its changes with it, its logout excepted; long work calls
+//! [`Session::save`]. What a handler has answered is stored even if the client leaves while the store is at work.
+
+mod error;
+mod wrap;
+
+use session_core::Slot;
+use warp::{Filter, Rejection};
+
+pub use session_core::{
+    ConfigError, KeyRing, MemoryStore, Revocation, SameSite, Secret, Session, SessionManager, SessionManagerBuilder,
+};
+pub use session_tower::SessionLayer;
+
+pub use crate::error::{Error, reject};
+pub use crate::wrap::{remote, service, wrap};
+
+/// The visitor's session, loaded when the handler is called.
+///
+/// Without [`wrap`] the request fails with 500, and the log says which line to add. While the store is down it fails
+/// with 503.
+///
+/// ```
+/// use session_warp::{KeyRing, MemoryStore, Secret, Session, SessionManager, session};
+/// use warp::Filter;
+///
+/// let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+/// let routes = warp::path!("new").and(warp::get()).and(session()).map(|session: Session| session.is_new().to_string());
+/// let app = session_warp::wrap(routes, manager);
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// assert_eq!(warp::test::request().path("/new").reply(&app).await.body(), "true");
+/// # });
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[must_use]
+pub fn session() -> impl Filter<Extract = (Session,), Error = Rejection> + Copy + Send + Sync {
+    optional_session().and_then(|session: Option<Session>| async {
+        session.ok_or_else(|| {
+            let error = session_core::Error::NotInstalled(
+                "no sessions on these routes: give them to session_warp::wrap(routes, manager)",
+            );
+            // Nobody else would: where there is no `wrap`, warp itself answers.
+            let _ = error.answer();
+            reject(error)
+        })
+    })
+}
+
+/// As [`session()`], but `None` where there is no [`wrap`]. It still fails with 503 while the store is down.
+///
+/// ```
+/// use session_warp::{Session, optional_session};
+/// use warp::Filter;
+///
+/// let routes = optional_session().map(|session: Option<Session>| session.is_some().to_string());
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// assert_eq!(warp::test::request().reply(&routes).await.body(), "false");
+/// # });
+/// ```
+#[must_use]
+pub fn optional_session() -> impl Filter<Extract = (Option<Session>,), Error = Rejection> + Copy + Send + Sync {
+    warp::ext::optional().and_then(|slot: Option<Slot>| async {
+        match slot {
+            Some(slot) => slot.load().await.map(Some).map_err(reject),
+            None => Ok(None),
+        }
+    })
+}

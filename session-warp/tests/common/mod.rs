@@ -1,0 +1,164 @@
+//! A store that counts, fails and dawdles when told to, and a client that says exactly what it is given.
+#![allow(dead_code, unreachable_pub, missing_docs)]
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use session_core::{
+    Create, KeyRing, Loaded, MemoryStore, Record, Secret, SessionManager, SessionStore, StoreError, StoreKey, Touch,
+    Update, Version, async_trait,
+};
+use session_warp::{Error, Session, session};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use warp::http::Response;
+use warp::{Filter, Rejection, Reply};
+
+/// Clones are the same store.
+#[derive(Clone, Default)]
+pub struct TestStore(Arc<Inner>);
+
+struct Inner {
+    memory: MemoryStore,
+    calls: Mutex<Vec<&'static str>>,
+    down: AtomicBool,
+    millis: AtomicU64,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self { memory: MemoryStore::new(), calls: Mutex::default(), down: AtomicBool::new(false), millis: 0.into() }
+    }
+}
+
+impl TestStore {
+    pub fn manager(&self) -> SessionManager {
+        SessionManager::stored(self.clone(), KeyRing::new(Secret::random().unwrap())).build().unwrap()
+    }
+
+    /// The calls since this was asked last.
+    pub fn calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut *self.0.calls.lock().unwrap())
+    }
+
+    pub fn live(&self) -> usize {
+        self.0.memory.live()
+    }
+
+    /// From now on every call fails.
+    pub fn go_down(&self) {
+        self.0.down.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on every call takes its time.
+    pub fn slow_down(&self, by: Duration) {
+        self.0.millis.store(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    async fn call(&self, verb: &'static str) -> Result<&MemoryStore, StoreError> {
+        self.0.calls.lock().unwrap().push(verb);
+        let millis = self.0.millis.load(Ordering::SeqCst);
+        if millis > 0 {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+        }
+        if self.0.down.load(Ordering::SeqCst) {
+            return Err(StoreError::new(verb, "secret-host refused the connection"));
+        }
+        Ok(&self.0.memory)
+    }
+}
+
+#[async_trait]
+impl SessionStore for TestStore {
+    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
+        self.call("load").await?.load(key).await
+    }
+    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError> {
+        self.call("create").await?.create(key, record).await
+    }
+    async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
+        self.call("update").await?.update(key, record, seen).await
+    }
+    async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
+        self.call("touch").await?.touch(key).await
+    }
+    async fn rename(
+        &self,
+        old: &StoreKey,
+        new: &StoreKey,
+        record: &Record,
+        seen: Version,
+    ) -> Result<Update, StoreError> {
+        self.call("rename").await?.rename(old, new, record, seen).await
+    }
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.call("delete").await?.delete(key).await
+    }
+    async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
+        self.call("sweep").await?.sweep(limit).await
+    }
+}
+
+/// `GET /visit` counts visits.
+pub fn visits() -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone {
+    async fn visit(session: Session) -> Result<String, Error> {
+        let visits = session.update("visits", |visits: &mut u64| *visits += 1)?;
+        Ok(format!("visit {visits}"))
+    }
+    warp::path!("visit").and(warp::get()).and(session()).then(visit)
+}
+
+/// The `name=value` of the one cookie that a response sets.
+pub fn cookie<B>(response: &Response<B>) -> String {
+    let mut lines = response.headers().get_all("set-cookie").iter();
+    let line = lines.next().expect("the response sets a cookie").to_str().unwrap();
+    assert!(lines.next().is_none(), "one cookie only");
+    line.split(';').next().unwrap().to_owned()
+}
+
+/// The cookie of a session that `app` made at `/visit`.
+pub async fn visitor<F>(app: &F) -> String
+where
+    F: Filter<Extract = (warp::reply::Response,), Error = std::convert::Infallible> + 'static,
+{
+    cookie(&warp::test::request().path("/visit").reply(app).await)
+}
+
+/// Serves on a free port for as long as the test runs.
+pub async fn serve<F>(app: F) -> SocketAddr
+where
+    F: Filter<Extract = (warp::reply::Response,), Error = std::convert::Infallible> + Clone + Send + Sync + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(warp::serve(app).incoming(listener).run());
+    address
+}
+
+pub async fn connect(address: SocketAddr, request: impl AsRef<[u8]>) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_ref()).await.unwrap();
+    stream
+}
+
+/// Sends a whole request, with `Connection: close` in it, and returns the whole response.
+pub async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
+    let mut stream = connect(address, request).await;
+    let mut response = Vec::new();
+    let read = stream.read_to_end(&mut response);
+    tokio::time::timeout(Duration::from_secs(10), read).await.expect("the server answers and closes").unwrap();
+    String::from_utf8(response).unwrap()
+}
+
+/// Waits, for ten seconds at most, until something is so.
+pub async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..1_000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}: not within ten seconds");
+}
