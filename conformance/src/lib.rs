@@ -1,1 +1,19 @@
-//! In the making.
+//! The lab: one small application, the same on axum, actix-web, Rocket and warp, so that one black-box suite can drive all
+//! four over a socket and find them alike.
+//!
+//! `src/bin` holds the four of them, each a shell of routes as a user of that framework would write it. What is common is
+//! here: the configuration from `LAB_…` variables, a store that counts, an admin listener that shows the counts, the
+//! parameters of the routes and the JSON they answer. `tests` drives the binaries.
+
+mod config;
+mod lab;
+
+pub mod params;
+pub mod replies;
+
+mod admin;
+mod store;
+
+pub use crate::config::{Config, Refusal, Store};
+pub use crate::lab::{Lab, listening, run};
+pub use crate::store::{CountedStore, Stats};

@@ -1,0 +1,328 @@
+//! The lab on warp.
+
+use std::io;
+use std::process::ExitCode;
+
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use session_conformance::params::{
+    self, Key, KeyValue, Name, OptionalKey, Size, SlowKey, SlowRead, SlowWrite, TwoUsers, User,
+};
+use session_conformance::replies::{
+    AS_WISHED, DONE, NOT_FOUND, NOT_IMPLEMENTED, Peek, UNREADABLE, Val, Who, chunks, cookie, random_base64, sleep,
+};
+use session_conformance::{Lab, listening, run};
+use session_warp::{Error, Session, reject, session, wrap};
+use tokio::net::TcpListener;
+use warp::filters::BoxedFilter;
+use warp::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use warp::http::{StatusCode, Uri};
+use warp::reject::{MethodNotAllowed, Reject};
+use warp::reply::{Json, Response, WithStatus, json, with_header, with_status};
+use warp::{Filter, Rejection, Reply};
+
+fn main() -> ExitCode {
+    run(serve)
+}
+
+#[tokio::main]
+async fn serve(lab: Lab) -> io::Result<()> {
+    let routes = reading().or(writing()).or(living()).or(slow()).or(failing()).or(heading()).or(to_come());
+    let app = wrap(routes.recover(recover), lab.manager);
+    let listener = TcpListener::bind(lab.bind).await?;
+    listening(listener.local_addr()?)?;
+    warp::serve(app).incoming(listener).run().await;
+    Ok(())
+}
+
+fn reading() -> BoxedFilter<(impl Reply,)> {
+    (get("none").then(none))
+        .or(get("peek").and(params()).and(session()).then(peek))
+        .or(get("has").and(params()).and(session()).then(has))
+        .or(get("len").and(session()).then(len))
+        .or(get("keys").and(session()).then(keys))
+        .or(get("is-empty").and(session()).then(is_empty))
+        .or(get("me").and(session()).then(me))
+        .boxed()
+}
+
+fn writing() -> BoxedFilter<(impl Reply,)> {
+    (post("set").and(params()).and(session()).then(set))
+        .or(post("del").and(params()).and(session()).then(del))
+        .or(post("incr").and(params()).and(session()).then(incr))
+        .or(post("big").and(params()).and(session()).then(big))
+        .boxed()
+}
+
+fn living() -> BoxedFilter<(impl Reply,)> {
+    (post("login").and(params()).and(session()).then(login))
+        .or(post("login-twice").and(params()).and(session()).then(login_twice))
+        .or(post("renew").and(session()).then(renew))
+        .or(post("logout").and(session()).then(logout))
+        .or(post("logout-then-set").and(params()).and(session()).then(logout_then_set))
+        .boxed()
+}
+
+fn slow() -> BoxedFilter<(impl Reply,)> {
+    (get("slow-read").and(params()).and(session()).then(slow_read))
+        .or(post("slow-set").and(params()).and(session()).then(slow_set))
+        .or(post("slow-incr").and(params()).and(session()).then(slow_incr))
+        .or(post("save-then-sleep").and(params()).and(session()).then(save_then_sleep))
+        .boxed()
+}
+
+fn failing() -> BoxedFilter<(impl Reply,)> {
+    (post("fail500").and(params()).and(session()).then(fail500))
+        .or(post("fail400").and(params()).and(session()).then(fail400))
+        .or(post("panic").and(params()).and(session()).then(panics))
+        .or(post("err").and(params()).and(session()).and_then(err))
+        .boxed()
+}
+
+fn heading() -> BoxedFilter<(impl Reply,)> {
+    (get("public").and(params()).and(session()).then(public))
+        .or(post("public-write").and(params()).and(session()).then(public_write))
+        .or(get("redirect").and(params()).and(session()).then(redirect))
+        .or(get("not-modified").and(session()).then(not_modified))
+        .or(get("stream").and(session()).then(stream))
+        .or(get("echo-cookie").and(params()).and(warp::header::headers_cloned()).then(echo_cookie))
+        .boxed()
+}
+
+fn to_come() -> BoxedFilter<(impl Reply,)> {
+    let end_device = warp::path("devices").and(post("end"));
+    (post("logout-all").or(get("devices")).unify())
+        .or(end_device)
+        .unify()
+        .or(post("password"))
+        .unify()
+        .or(get("typed").or(post("typed")).unify())
+        .unify()
+        .or(get("flash").or(post("flash")).unify())
+        .unify()
+        .or(get("csrf"))
+        .unify()
+        .or(post("csrf-do"))
+        .unify()
+        .then(not_implemented)
+        .boxed()
+}
+
+fn get(path: &'static str) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
+    warp::path(path).and(warp::path::end()).and(warp::get())
+}
+
+fn post(path: &'static str) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
+    warp::path(path).and(warp::path::end()).and(warp::post())
+}
+
+/// The parameters of a route; without them 400.
+fn params<T: DeserializeOwned + Send>() -> impl Filter<Extract = (T,), Error = Rejection> + Clone + Send + Sync {
+    let query = warp::query::raw().map(Some).or_else(|_| async { Ok::<_, Rejection>((None,)) });
+    query.and_then(|query: Option<String>| async move {
+        params::read(query.as_deref()).map_err(|_| warp::reject::custom(Unreadable))
+    })
+}
+
+#[derive(Debug)]
+struct Unreadable;
+
+impl Reject for Unreadable {}
+
+#[derive(Debug)]
+struct AsWished;
+
+impl Reject for AsWished {}
+
+async fn recover(rejection: Rejection) -> Result<Response, Rejection> {
+    // Session errors are for the adapter.
+    if rejection.find::<Error>().is_some() {
+        return Err(rejection);
+    }
+    if rejection.find::<Unreadable>().is_some() {
+        return Ok(with_status(json(&UNREADABLE), StatusCode::BAD_REQUEST).into_response());
+    }
+    if rejection.find::<AsWished>().is_some() {
+        return Ok(with_status(json(&AS_WISHED), StatusCode::INTERNAL_SERVER_ERROR).into_response());
+    }
+    if rejection.find::<MethodNotAllowed>().is_some() {
+        return Ok(StatusCode::METHOD_NOT_ALLOWED.into_response());
+    }
+    if rejection.is_not_found() {
+        return Ok(with_status(json(&NOT_FOUND), StatusCode::NOT_FOUND).into_response());
+    }
+    Err(rejection)
+}
+
+async fn none() -> Json {
+    json(&DONE)
+}
+
+async fn peek(OptionalKey { k }: OptionalKey, session: Session) -> Result<Json, Error> {
+    Ok(json(&look(&session, k.as_deref())?))
+}
+
+async fn has(Key { k }: Key, session: Session) -> Json {
+    json(&Val { v: session.contains(&k) })
+}
+
+async fn len(session: Session) -> Json {
+    json(&Val { v: session.len() })
+}
+
+async fn keys(session: Session) -> Json {
+    json(&Val { v: session.keys() })
+}
+
+async fn is_empty(session: Session) -> Json {
+    json(&Val { v: session.is_empty() })
+}
+
+async fn set(KeyValue { k, v }: KeyValue, session: Session) -> Result<Json, Error> {
+    session.insert(k, v)?;
+    Ok(json(&DONE))
+}
+
+async fn del(Key { k }: Key, session: Session) -> Result<Json, Error> {
+    session.remove(&k)?;
+    Ok(json(&DONE))
+}
+
+async fn incr(Key { k }: Key, session: Session) -> Result<Json, Error> {
+    let v = session.update(k, |n: &mut u64| *n += 1)?;
+    Ok(json(&Val { v }))
+}
+
+async fn login(User { u }: User, session: Session) -> Result<Json, Error> {
+    session.login(u)?;
+    Ok(json(&Who { user: session.subject() }))
+}
+
+async fn login_twice(TwoUsers { u, w }: TwoUsers, session: Session) -> Result<Json, Error> {
+    session.login(u)?;
+    session.login(w)?;
+    Ok(json(&Who { user: session.subject() }))
+}
+
+async fn me(session: Session) -> WithStatus<Json> {
+    let user = session.subject();
+    let status = if user.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+    with_status(json(&Who { user }), status)
+}
+
+async fn renew(session: Session) -> Result<Json, Error> {
+    session.renew()?;
+    Ok(json(&DONE))
+}
+
+async fn logout(session: Session) -> Result<Json, Error> {
+    session.logout()?;
+    Ok(json(&DONE))
+}
+
+async fn logout_then_set(KeyValue { k, v }: KeyValue, session: Session) -> Result<Json, Error> {
+    session.logout()?;
+    session.insert(k, v)?;
+    Ok(json(&DONE))
+}
+
+async fn slow_read(SlowRead { k, ms }: SlowRead, session: Session) -> Result<Json, Error> {
+    sleep(ms).await;
+    Ok(json(&look(&session, k.as_deref())?))
+}
+
+async fn slow_set(SlowWrite { k, v, ms }: SlowWrite, session: Session) -> Result<Json, Error> {
+    sleep(ms).await;
+    session.insert(k, v)?;
+    Ok(json(&DONE))
+}
+
+async fn slow_incr(SlowKey { k, ms }: SlowKey, session: Session) -> Result<Json, Error> {
+    sleep(ms).await;
+    let v = session.update(k, |n: &mut u64| *n += 1)?;
+    Ok(json(&Val { v }))
+}
+
+async fn save_then_sleep(SlowWrite { k, v, ms }: SlowWrite, session: Session) -> Result<Json, Error> {
+    session.insert(k, v)?;
+    session.save().await?;
+    sleep(ms).await;
+    Ok(json(&DONE))
+}
+
+async fn fail500(KeyValue { k, v }: KeyValue, session: Session) -> Result<WithStatus<Json>, Error> {
+    session.insert(k, v)?;
+    Ok(with_status(json(&AS_WISHED), StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+async fn fail400(KeyValue { k, v }: KeyValue, session: Session) -> Result<WithStatus<Json>, Error> {
+    session.insert(k, v)?;
+    Ok(with_status(json(&AS_WISHED), StatusCode::BAD_REQUEST))
+}
+
+#[expect(clippy::panic, reason = "this is what the route is for")]
+async fn panics(KeyValue { k, v }: KeyValue, session: Session) -> Result<Json, Error> {
+    session.insert(k, v)?;
+    panic!("as you wished")
+}
+
+async fn err(KeyValue { k, v }: KeyValue, session: Session) -> Result<Json, Rejection> {
+    session.insert(k, v).map_err(reject)?;
+    Err(warp::reject::custom(AsWished))
+}
+
+async fn big(Size { n }: Size, session: Session) -> Result<Json, Error> {
+    session.insert("big", random_base64(n)?)?;
+    Ok(json(&DONE))
+}
+
+async fn public(OptionalKey { k }: OptionalKey, session: Session) -> Result<Response, Error> {
+    Ok(shared(json(&look(&session, k.as_deref())?)))
+}
+
+async fn public_write(KeyValue { k, v }: KeyValue, session: Session) -> Result<Response, Error> {
+    session.insert(k, v)?;
+    Ok(shared(json(&DONE)))
+}
+
+fn shared(reply: impl Reply) -> Response {
+    let mut response = reply.into_response();
+    response.headers_mut().extend(PUBLIC);
+    response
+}
+
+const PUBLIC: [(HeaderName, HeaderValue); 4] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60")),
+    (header::VARY, HeaderValue::from_static("Accept-Encoding")),
+    (header::SET_COOKIE, HeaderValue::from_static("a=1")),
+    (header::SET_COOKIE, HeaderValue::from_static("b=2")),
+];
+
+async fn redirect(KeyValue { k, v }: KeyValue, session: Session) -> Result<impl Reply, Error> {
+    session.insert(k, v)?;
+    Ok(warp::redirect::see_other(Uri::from_static("/peek")))
+}
+
+async fn not_modified(_: Session) -> StatusCode {
+    StatusCode::NOT_MODIFIED
+}
+
+async fn stream(_: Session) -> impl Reply {
+    let body = warp::reply::stream(chunks().map(Ok::<_, io::Error>));
+    with_header(body, header::CONTENT_TYPE, "text/plain; charset=utf-8")
+}
+
+async fn echo_cookie(Name { name }: Name, headers: HeaderMap) -> Json {
+    let v = headers.get_all(header::COOKIE).iter().find_map(|line| cookie(line.to_str().ok()?, &name));
+    json(&Val { v })
+}
+
+async fn not_implemented() -> WithStatus<Json> {
+    with_status(json(&NOT_IMPLEMENTED), StatusCode::NOT_IMPLEMENTED)
+}
+
+fn look(session: &Session, k: Option<&str>) -> Result<Peek, Error> {
+    let k = k.map(|k| session.get::<Value>(k)).transpose()?.flatten();
+    Ok(Peek { user: session.subject(), k })
+}
