@@ -7,4 +7,10 @@
 //! [`stores`] has stores that count, fail and dawdle, and [`http`] a client that sends exactly the bytes it is told:
 //! what the suites stand on, and what tests of your own may want.
 
+pub mod http;
+pub mod stores;
+
+mod sentence;
+
 pub mod adapter;
+pub mod store;
