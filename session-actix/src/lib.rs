@@ -55,7 +55,7 @@ pub use session_core::{
     ConfigError, KeyRing, MemoryStore, Revocation, SameSite, Secret, SessionManager, SessionManagerBuilder,
 };
 
-pub use crate::middleware::{Actix, SessionMiddleware, SessionService};
+pub use crate::middleware::{Actix, Answer, DefaultAnswer, SessionMiddleware, SessionService};
 
 /// The visitor's session, loaded when the handler is called. All its methods are those of
 /// [`session_core::Session`].
@@ -86,13 +86,13 @@ impl FromRequest for Session {
 /// The session for those who have a request and are no handler: other middlewares, inside the [`SessionMiddleware`].
 ///
 /// ```
-/// use actix_web::body::MessageBody;
+/// use actix_web::body::BoxBody;
 /// use actix_web::dev::{ServiceRequest, ServiceResponse};
 /// use actix_web::middleware::{Next, from_fn};
 /// use actix_web::{App, Error, error::ErrorUnauthorized, test, web};
 /// use session_actix::{KeyRing, MemoryStore, Secret, SessionExt, SessionManager, SessionMiddleware};
 ///
-/// async fn members(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+/// async fn members(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
 ///     if request.session().await?.subject().is_none() {
 ///         return Err(ErrorUnauthorized("log in first"));
 ///     }

@@ -5,12 +5,11 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use actix_web::{HttpMessage, HttpResponse, ResponseError};
-use session_core::{CloseFuture, Door, Effects, Passage, RequestHead, ResponseHead, SessionManager, Slot};
+use actix_web::{HttpMessage, HttpResponse};
+use session_core::{CloseFuture, Door, Effects, Error, Passage, RequestHead, ResponseHead, SessionManager, Slot};
 use tokio::runtime::Handle;
-
-use crate::Error;
 
 /// Brings sessions to the services inside it.
 ///
@@ -30,10 +29,10 @@ use crate::Error;
 /// ).await;
 /// let response = test::call_service(&app, test::TestRequest::get().to_request()).await;
 /// assert!(response.headers().contains_key("set-cookie"));
-/// # Ok::<(), session_actix::ConfigError>(()) }).unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct SessionMiddleware<A = fn(&Error) -> HttpResponse> {
+pub struct SessionMiddleware<A = DefaultAnswer> {
     manager: SessionManager,
     answer: A,
 }
@@ -44,7 +43,7 @@ impl SessionMiddleware {
     /// See [`SessionMiddleware`] for an example.
     #[must_use]
     pub const fn new(manager: SessionManager) -> Self {
-        Self { manager, answer: |error| HttpResponse::new(error.status_code()) }
+        Self { manager, answer: DefaultAnswer }
     }
 }
 
@@ -53,20 +52,17 @@ impl<A> SessionMiddleware<A> {
     /// a handler returned the adapter's own error.
     ///
     /// ```
-    /// use actix_web::{HttpResponse, ResponseError};
+    /// use actix_web::HttpResponse;
     /// # use session_actix::{KeyRing, MemoryStore, Secret, SessionManager, SessionMiddleware};
     /// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build()?;
     ///
     /// let sessions = SessionMiddleware::new(manager)
-    ///     .on_error(|error| HttpResponse::build(error.status_code()).body("Please come back in a minute."));
+    ///     .on_error(|_| HttpResponse::ServiceUnavailable().body("Please come back in a minute."));
     /// # assert!(format!("{sessions:?}").starts_with("SessionMiddleware"));
-    /// # Ok::<(), session_actix::ConfigError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn on_error<F>(self, answer: F) -> SessionMiddleware<F>
-    where
-        F: Fn(&Error) -> HttpResponse + Clone,
-    {
+    pub fn on_error<F: Fn(&Error) -> HttpResponse>(self, answer: F) -> SessionMiddleware<F> {
         SessionMiddleware { manager: self.manager, answer }
     }
 }
@@ -80,7 +76,7 @@ impl From<SessionManager> for SessionMiddleware {
 impl<S, B, A> Transform<S, ServiceRequest> for SessionMiddleware<A>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    A: Fn(&Error) -> HttpResponse + Clone,
+    A: Answer + Clone,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -99,9 +95,31 @@ impl<A> fmt::Debug for SessionMiddleware<A> {
     }
 }
 
+/// Turns an error into a response. Functions from `&Error` to a response do.
+pub trait Answer {
+    /// The response for `error`.
+    fn answer(&self, error: &Error) -> HttpResponse;
+}
+
+/// The error's status, nothing in the body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DefaultAnswer;
+
+impl Answer for DefaultAnswer {
+    fn answer(&self, error: &Error) -> HttpResponse {
+        HttpResponse::new(StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+}
+
+impl<F: Fn(&Error) -> HttpResponse> Answer for F {
+    fn answer(&self, error: &Error) -> HttpResponse {
+        self(error)
+    }
+}
+
 /// A service with sessions. Made by [`SessionMiddleware`].
 #[derive(Clone)]
-pub struct SessionService<S, A = fn(&Error) -> HttpResponse> {
+pub struct SessionService<S, A = DefaultAnswer> {
     inner: S,
     middleware: SessionMiddleware<A>,
 }
@@ -109,7 +127,7 @@ pub struct SessionService<S, A = fn(&Error) -> HttpResponse> {
 impl<S, B, A> Service<ServiceRequest> for SessionService<S, A>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    A: Fn(&Error) -> HttpResponse + Clone,
+    A: Answer + Clone,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -141,7 +159,7 @@ pub struct Actix<A> {
     answer: A,
 }
 
-impl<B, A: Fn(&Error) -> HttpResponse> Door<Result<ServiceResponse<B>, actix_web::Error>> for Actix<A> {
+impl<B, A: Answer> Door<Result<ServiceResponse<B>, actix_web::Error>> for Actix<A> {
     fn status(out: &Result<ServiceResponse<B>, actix_web::Error>) -> Option<u16> {
         // A handler's error is a response by now. An `Err` is another middleware's, and will be one: it may only be
         // rendered once, which `finish` does.
@@ -158,16 +176,15 @@ impl<B, A: Fn(&Error) -> HttpResponse> Door<Result<ServiceResponse<B>, actix_web
         effects: Effects,
     ) -> Result<ServiceResponse<B>, actix_web::Error> {
         let failed = Self::status(&out).is_some_and(|status| status >= 500);
-        // What the handler answered stays, if it failed by itself and not by the session's own error.
-        let error = effects.failure().filter(|_| !failed).cloned().map(Error);
         let cause = match &out {
             Ok(response) => response.response().error(),
             Err(error) => Some(error),
         };
-        let error = error.or_else(|| cause?.as_error::<Error>().cloned());
+        // What the handler answered stays, if it failed by itself and not by the session's own error.
+        let error = effects.failure().filter(|_| !failed);
+        let error = error.or_else(|| Some(&**cause?.as_error::<crate::Error>()?));
         if let Some(error) = error {
-            let response = (self.answer)(&error);
-            return Err(with(&effects, response, error));
+            return Err(with(&effects, self.answer.answer(error), crate::Error::from(error.clone())));
         }
         match out {
             Ok(mut response) => {
@@ -181,7 +198,7 @@ impl<B, A: Fn(&Error) -> HttpResponse> Door<Result<ServiceResponse<B>, actix_web
     fn detach(close: CloseFuture) -> CloseFuture {
         let Ok(runtime) = Handle::try_current() else { return close };
         let task = runtime.spawn(close);
-        CloseFuture::new(async { task.await.unwrap_or_else(|_| session_core::Error::Interrupted.into()) })
+        CloseFuture::new(async { task.await.unwrap_or_else(|_| Error::Interrupted.into()) })
     }
 }
 
