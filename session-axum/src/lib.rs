@@ -15,9 +15,17 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Routes added after `.layer(…)` have no session. A handler whose client leaves is dropped by axum and its changes
-//! with it, its logout excepted; long work calls [`Session::save`](session_core::Session::save).
+//! # Where to put it
+//!
+//! Routes added after `.layer(…)` have no session. What layers inside it answer, errors included, keeps the session's cookie.
+//!
+//! # When the client leaves
+//!
+//! A handler whose client leaves is dropped by axum and its changes with it, its logout excepted; long work calls
+//! [`Session::save`](session_core::Session::save). What a handler has answered is stored even if the client leaves while the
+//! store is at work.
 
+use std::fmt;
 use std::ops::Deref;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -35,6 +43,25 @@ pub use session_tower::SessionLayer;
 ///
 /// Without a [`SessionLayer`] the request fails with 500, and the log says which line to add. While the store is down it
 /// fails with 503, also for `Option<Session>`, which is `None` only where there is no layer.
+///
+/// ```
+/// use axum::body::Body;
+/// use axum::{Router, routing::get};
+/// use http::Request;
+/// use session_axum::{KeyRing, MemoryStore, Secret, Session, SessionLayer, SessionManager};
+/// use tower::ServiceExt;
+///
+/// async fn greet(session: Session) -> String {
+///     format!("welcome {}", session.subject().unwrap_or_else(|| "stranger".to_owned()))
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+/// let app = Router::new().route("/", get(greet)).layer(SessionLayer::new(manager));
+/// let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
+/// assert_eq!(axum::body::to_bytes(response.into_body(), 100).await.unwrap(), "welcome stranger");
+/// # Ok::<(), session_core::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Session(session_core::Session);
 
@@ -67,6 +94,12 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 }
 
 /// A session error as a response: its status and an empty body, or what [`SessionLayer::on_error`] makes of it.
+///
+/// ```
+/// use axum::response::IntoResponse;
+/// let error = session_axum::Error::from(session_core::Error::Gone);
+/// assert_eq!(error.into_response().status(), 409);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Error(session_core::Error);
 
@@ -84,8 +117,8 @@ impl From<session_core::Error> for Error {
     }
 }
 
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }

@@ -40,6 +40,16 @@ pub struct SessionLayer<A = DefaultAnswer> {
 
 impl SessionLayer {
     /// A layer that answers session errors with their status and an empty body.
+    ///
+    /// ```
+    /// use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// use session_tower::SessionLayer;
+    ///
+    /// let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+    /// let layer = SessionLayer::new(manager);
+    /// assert!(format!("{layer:?}").starts_with("SessionLayer"));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub const fn new(manager: SessionManager) -> Self {
         Self { manager, answer: DefaultAnswer }
@@ -49,6 +59,20 @@ impl SessionLayer {
 impl<A> SessionLayer<A> {
     /// Answers session errors with `answer(&error)` instead: where the session could not be loaded or saved, and where
     /// a handler returned the adapter's own error.
+    ///
+    /// ```
+    /// use http::Response;
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # use session_tower::SessionLayer;
+    /// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+    ///
+    /// let layer = SessionLayer::new(manager).on_error(|error| {
+    ///     let page = Response::builder().status(error.status()).header("retry-after", "5");
+    ///     page.body("Please come back in a minute.".to_owned()).unwrap_or_default()
+    /// });
+    /// # assert!(format!("{layer:?}").starts_with("SessionLayer"));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn on_error<R, F: Fn(&Error) -> R>(self, answer: F) -> SessionLayer<F> {
         SessionLayer { manager: self.manager, answer }
