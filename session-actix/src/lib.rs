@@ -25,6 +25,8 @@
 //!
 //! The last `.wrap(…)` of an `App` is the outermost. Put the sessions last: the middlewares wrapped before it are inside
 //! and have the session too, through [`SessionExt`], and what they answer, errors included, keeps the session's cookie.
+//! Whether such an error is a 5xx, which drops the changes, is what its `status_code()` says.
+//!
 //! A session error that replaces a response leaves the middleware as `Err`, as actix-web's own errors do; its `Logger`
 //! writes no line for those when it is outside, and the status before the replacement when it is inside.
 //!
@@ -36,7 +38,7 @@
 //! | the client resets the connection | is dropped where it waits | is lost | is carried out |
 //! | the handler panics | ends, and the connection with it | is lost | is carried out |
 //!
-//! A write that has begun is finished in every case. Work that must survive a reset calls
+//! A write that has begun is finished in all these cases. Work that must survive a reset calls
 //! [`Session::save`](session_core::Session::save), or goes into a task of its own.
 
 use std::fmt;
@@ -61,8 +63,8 @@ pub use crate::middleware::{Actix, Answer, DefaultAnswer, SessionMiddleware, Ses
 /// [`session_core::Session`].
 ///
 /// Without a [`SessionMiddleware`] the request fails with 500, and the log says which line to add. While the store is
-/// down it fails with 503, also where a handler takes `Option<Session>` or `Result<Session, Error>` and answers
-/// something else. An `Option<Session>` that is `None` in an answer that arrives means that there is no middleware.
+/// down it fails with 503, also for `Option<Session>` and `Result<Session, Error>`: the handler is called then, as
+/// actix-web has it, but its answer is replaced. So a `None` whose answer arrives means that there is no middleware.
 #[derive(Clone, Debug)]
 pub struct Session(session_core::Session);
 
