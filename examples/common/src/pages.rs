@@ -294,7 +294,7 @@ fn values(session: &Session) -> Result<String, Error> {
             shown
         } else {
             format!(
-                r#"<form class="stretch" method="post" action="/values"><input type="hidden" name="key" value="{key}"><input name="value" value="{shown}" maxlength="{LONGEST_VALUE}" aria-label="The value of {key}"><button class="quiet">Change</button></form>"#
+                r#"<form method="post" action="/values"><input type="hidden" name="key" value="{key}"><input name="value" value="{shown}" maxlength="{LONGEST_VALUE}" aria-label="The value of {key}"><button class="quiet">Change</button></form>"#
             )
         };
         rows.push_str(&format!(
@@ -337,8 +337,8 @@ fn reference_side(Reference { raw, format, key_id, id, tag }: &Reference) -> Str
 <dl>
 <dt>Version</dt><dd><code>{format}</code>: a signed reference. It names a session and holds nothing of it.</dd>
 <dt>Key id</dt><dd><code>{key_id}</code>: which secret has signed it, so that secrets can be replaced.</dd>
-<dt>Id</dt><dd><div class="token id">{id}</div>32 random bytes that mean nothing. Whoever has them has the session.</dd>
-<dt>Signature</dt><dd><div class="token">{tag}</div>HMAC-SHA-256. An invented cookie is refused without asking the store.</dd>
+<dt>Id</dt><dd><div class="token id">{id}</div>32 random bytes. They mean nothing, and nobody can guess them.</dd>
+<dt>Signature</dt><dd><div class="token">{tag}</div>HMAC-SHA-256 over the rest. An invented cookie is refused without asking the store.</dd>
 </dl>
 <p class="soft">Scripts can’t read this cookie (<code>HttpOnly</code>), and other sites’ forms don’t send it (<code>SameSite=Lax</code>). It is printed here for you to look at; a real page never does that.</p>"#,
         raw = escape(raw),
