@@ -4,66 +4,19 @@ mod common;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use actix_web::body::{BodySize, BoxBody, MessageBody, to_bytes};
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::{ErrorBadGateway, ErrorForbidden};
 use actix_web::http::StatusCode;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::test::{TestRequest, init_service, try_call_service};
+use actix_web::test::{init_service, try_call_service};
 use actix_web::web::{self, Bytes};
 use actix_web::{App, HttpResponse};
 use session_actix::{Error, Session, SessionExt, SessionMiddleware};
-use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::common::{TestStore, manager};
-
-/// An answer as it would go over the wire.
-struct Reply {
-    status: u16,
-    lines: Vec<(String, String)>,
-    body: String,
-}
-
-impl Reply {
-    fn all(&self, name: &str) -> Vec<&str> {
-        self.lines.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
-    }
-
-    /// The session's cookie, as a browser sends it back.
-    fn cookie(&self) -> &str {
-        let lines = self.all("set-cookie");
-        assert_eq!(lines.len(), 1, "{lines:?}");
-        lines[0].split(';').next().unwrap_or_default()
-    }
-}
-
-async fn send<S, R, B>(app: &S, request: R) -> Reply
-where
-    S: Service<R, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    B: MessageBody + 'static,
-{
-    let response = match try_call_service(app, request).await {
-        Ok(response) => response.map_into_boxed_body().into_parts().1,
-        Err(error) => error.error_response(),
-    };
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Reply {
-        status: response.status().as_u16(),
-        lines: response.headers().iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
-        body: text(&to_bytes(response.into_body()).await.unwrap_or_default()),
-    }
-}
-
-fn get(path: &str) -> TestRequest {
-    TestRequest::get().uri(path)
-}
-
-fn with_cookie(path: &str, cookie: &str) -> TestRequest {
-    get(path).insert_header(("cookie", cookie))
-}
+use crate::common::{TestStore, get, manager, send, with_cookie};
 
 async fn visit(session: Session) -> Result<String, Error> {
     Ok(session.update("visits", |visits: &mut u64| *visits += 1)?.to_string())
@@ -201,18 +154,6 @@ async fn installed_twice_it_is_one_session_and_one_cookie() {
 }
 
 #[actix_web::test]
-async fn without_the_middleware_the_answer_is_500_and_the_log_names_the_line_to_add() {
-    let log = Log::default();
-    let writer = log.clone();
-    let guard = tracing_subscriber::fmt().with_writer(move || writer.clone()).set_default();
-    let app = init_service(App::new().configure(routes)).await;
-    let reply = send(&app, get("/visit").to_request()).await;
-    assert_eq!((reply.status, reply.body.as_str()), (500, ""));
-    drop(guard);
-    assert_eq!(log.lines_with(".wrap(SessionMiddleware::new(manager.clone()))"), 1);
-}
-
-#[actix_web::test]
 async fn without_the_middleware_an_optional_session_is_none() {
     let app = init_service(App::new().configure(routes)).await;
     let reply = send(&app, get("/optional").to_request()).await;
@@ -229,22 +170,6 @@ async fn a_store_that_is_down_is_503_and_never_anonymous() {
         let reply = send(&app, with_cookie(path, &cookie).to_request()).await;
         assert_eq!((reply.status, reply.body.as_str()), (503, ""), "{path}");
         assert!(reply.all("set-cookie").is_empty(), "{path}");
-    }
-}
-
-#[actix_web::test]
-async fn a_failure_is_logged_once_with_its_source() {
-    for (verb, path) in [("load", "/visit"), ("load", "/optional"), ("update", "/visit")] {
-        let store = TestStore::new();
-        let app = app!(manager(&store));
-        let cookie = send(&app, get("/visit").to_request()).await.cookie().to_owned();
-        store.break_verb(verb);
-        let log = Log::default();
-        let writer = log.clone();
-        let guard = tracing_subscriber::fmt().with_writer(move || writer.clone()).set_default();
-        send(&app, with_cookie(path, &cookie).to_request()).await;
-        drop(guard);
-        assert_eq!(log.lines_with("the disk is on fire"), 1, "{verb} {path}");
     }
 }
 
@@ -461,26 +386,4 @@ async fn no_value_is_in_a_debug_output() {
     let reply = send(&init_service(app).await, get("/").to_request()).await;
     assert!(reply.body.starts_with("Session(Session {") && reply.body.contains("WrongType"), "{}", reply.body);
     assert!(!reply.body.contains("4929123"), "{}", reply.body);
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn lines_with(&self, words: &str) -> usize {
-        let bytes = self.0.lock().expect("nobody panics holding it").clone();
-        String::from_utf8_lossy(&bytes).lines().filter(|line| line.contains(words)).count()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("nobody panics holding it").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

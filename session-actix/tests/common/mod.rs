@@ -1,10 +1,13 @@
-//! A store to look into, to break and to hold up.
+//! A store to look into, to break and to hold up; requests and answers without a connection.
 
 #![allow(dead_code, reason = "each file of tests uses its part of it")]
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use actix_web::body::{MessageBody, to_bytes};
+use actix_web::dev::{Service, ServiceResponse};
+use actix_web::test::{TestRequest, try_call_service};
 use session_core::{
     Create, KeyRing, Loaded, MemoryStore, Record, Secret, SessionManager, SessionStore, StoreError, StoreKey, Touch,
     Update, Version, async_trait,
@@ -130,4 +133,49 @@ pub(crate) async fn until(what: &str, happened: impl Fn() -> bool) {
         assert!(begin.elapsed() < Duration::from_secs(5), "{what} didn't happen");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// An answer as it would go over the wire.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    lines: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        self.lines.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The session's cookie, as a browser sends it back.
+    pub(crate) fn cookie(&self) -> &str {
+        let lines = self.all("set-cookie");
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        lines[0].split(';').next().unwrap_or_default()
+    }
+}
+
+pub(crate) async fn send<S, R, B>(app: &S, request: R) -> Reply
+where
+    S: Service<R, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    let response = match try_call_service(app, request).await {
+        Ok(response) => response.map_into_boxed_body().into_parts().1,
+        Err(error) => error.error_response(),
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Reply {
+        status: response.status().as_u16(),
+        lines: response.headers().iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+        body: text(&to_bytes(response.into_body()).await.unwrap_or_default()),
+    }
+}
+
+pub(crate) fn get(path: &str) -> TestRequest {
+    TestRequest::get().uri(path)
+}
+
+pub(crate) fn with_cookie(path: &str, cookie: &str) -> TestRequest {
+    get(path).insert_header(("cookie", cookie))
 }
