@@ -50,12 +50,25 @@
 //! }
 //! ```
 
+mod cookies;
+mod faults;
+mod headers;
+mod life;
+mod races;
+mod site;
+
 use std::future::Future;
 use std::net::SocketAddr;
+use std::num::ParseIntError;
 use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::str::FromStr;
 use std::time::Duration;
 
 use session_core::{Error, Session, SessionManager};
+
+use crate::adapter::site::Lab;
+use crate::sentence::holds;
 
 /// Checks every sentence of the contract, one after another, and prints `ok` or `FAILED` with each. `serve` starts your
 /// application with the manager it is given, ready for connections, and returns its address.
@@ -72,17 +85,80 @@ where
     assert!(failed.is_empty(), "{} of {} sentences failed: {failed:#?}", failed.len(), SENTENCES.len());
 }
 
-/// As [`suite`], but returns the names of the sentences that failed: to test a suite's own teeth on a broken adapter.
-pub async fn failures<F>(serve: impl Fn(SessionManager) -> F) -> Vec<&'static str>
-where
-    F: Future<Output = SocketAddr>,
-{
-    let _ = serve;
-    Vec::new()
+macro_rules! sentences {
+    ($($module:ident::$sentence:ident,)*) => {
+        /// The names of the sentences, so that a test can see that none got lost.
+        pub const SENTENCES: &[&str] = &[$(stringify!($sentence)),*];
+
+        /// As [`suite`], but returns the names of the sentences that failed: to test the suite's own teeth on a broken
+        /// adapter.
+        pub async fn failures<F>(serve: impl Fn(SessionManager) -> F) -> Vec<&'static str>
+        where
+            F: Future<Output = SocketAddr>,
+        {
+            let serve = |manager| -> Pin<Box<dyn Future<Output = SocketAddr> + '_>> { Box::pin(serve(manager)) };
+            let lab = Lab::new(&serve);
+            let mut failed = Vec::new();
+            $(
+                if !holds(stringify!($sentence), Box::pin($module::$sentence(&lab))).await {
+                    failed.push(stringify!($sentence));
+                }
+            )*
+            failed
+        }
+    };
 }
 
-/// The names of the sentences, so that a test can see that none got lost.
-pub const SENTENCES: &[&str] = &[];
+sentences! {
+    headers::an_untouched_session_costs_nothing,
+    headers::a_path_without_a_route_costs_nothing,
+    headers::reading_without_a_session_says_vary_and_stores_nothing,
+    headers::the_first_write_sets_one_cookie_with_its_attributes,
+    headers::the_next_request_sees_what_was_written_and_sets_no_cookie,
+    headers::writing_what_is_there_writes_nothing,
+    headers::a_request_costs_one_read_and_one_write_at_most,
+    headers::the_cookie_is_set_and_removed_as_configured,
+    headers::what_was_saved_in_the_handler_has_its_cookie,
+    headers::cookies_of_the_application_stay_in_order,
+    headers::a_vary_of_the_application_stays,
+    headers::a_response_that_sets_the_cookie_is_not_public,
+    headers::a_redirect_and_an_empty_response_carry_the_cookie,
+    life::two_browsers_have_two_sessions,
+    life::login_gives_a_new_id_and_the_old_one_is_dead,
+    life::renewing_keeps_the_data_under_a_new_id,
+    life::logout_takes_the_cookie_away_and_ends_the_session,
+    life::what_is_written_after_logout_goes_into_a_new_session,
+    life::a_failed_request_leaves_no_change,
+    life::a_refused_request_keeps_its_changes,
+    life::a_failed_request_still_logs_out,
+    life::an_error_of_the_session_is_the_answer,
+    life::a_session_that_is_too_large_is_refused_and_the_old_one_stays,
+    life::a_session_ends_when_nobody_uses_it,
+    life::a_session_in_use_lives_until_its_lifetime,
+    life::reading_moves_the_idle_deadline_only_now_and_then,
+    life::a_cookie_under_a_retired_secret_is_taken_and_issued_anew,
+    life::optional_extraction_gives_the_session,
+    cookies::what_is_not_ours_is_no_session_and_costs_no_store_call,
+    cookies::an_authentic_cookie_of_no_session_is_no_session,
+    cookies::the_same_cookie_twice_counts_once,
+    cookies::two_different_sessions_at_once_are_none,
+    cookies::a_forged_cookie_beside_ours_does_no_harm,
+    cookies::several_cookie_lines_are_read_as_one,
+    cookies::odd_bytes_in_other_cookies_lose_nothing,
+    faults::a_store_that_fails_to_load_is_an_outage_and_no_anonymous_visitor,
+    faults::optional_extraction_does_not_hide_an_outage,
+    faults::a_store_that_fails_to_write_is_an_outage_without_a_cookie,
+    faults::an_outage_is_nothing_to_requests_that_need_no_store,
+    faults::a_panic_loses_the_changes,
+    faults::logout_survives_a_panic,
+    faults::logout_survives_a_client_that_leaves,
+    faults::a_client_that_leaves_stops_no_write,
+    races::increments_of_two_clients_are_all_counted,
+    races::requests_that_write_different_keys_all_survive,
+    races::a_slow_request_undoes_nothing_of_a_fast_one,
+    races::a_logout_during_slow_writes_is_final,
+    races::a_login_during_writes_leaves_the_old_id_dead,
+}
 
 /// What the application answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,28 +205,31 @@ pub async fn act(session: &Session, query: &str) -> Result<Reply, Error> {
     for step in query.split('&').filter(|step| !step.is_empty()) {
         let (verb, argument) = step.split_once('=').unwrap_or((step, ""));
         let pair = || argument.split_once(':').expect("the step has an argument like NAME:VALUE");
-        let number = || argument.parse().expect("the step has a number for its argument");
         match verb {
             "get" => lines.push(session.get(argument)?.unwrap_or_else(|| "-".to_owned())),
             "subject" => lines.push(session.subject().unwrap_or_else(|| "-".to_owned())),
             "number" => lines.push(session.get::<u64>(argument)?.unwrap_or_default().to_string()),
             "add" => lines.push(session.update(argument, |count: &mut u64| *count += 1)?.to_string()),
             "set" => session.insert(pair().0, pair().1)?,
-            "big" => session.insert("big", "x".repeat(number()))?,
+            "big" => session.insert("big", "x".repeat(number(argument)))?,
             "login" => session.login(argument)?,
             "renew" => session.renew()?,
             "logout" => session.logout()?,
             "save" => session.save().await?,
-            "sleep" => tokio::time::sleep(Duration::from_millis(number() as u64)).await,
+            "sleep" => tokio::time::sleep(Duration::from_millis(number(argument))).await,
             // Without the hook, which would fill the output of a suite that passes with backtraces.
             "panic" => resume_unwind(Box::new("a panic that the adapter suite asked for")),
-            "status" => reply.status = argument.parse().expect("a status is a number"),
+            "status" => reply.status = number(argument),
             "header" => reply.headers.push((pair().0.to_owned(), pair().1.to_owned())),
             other => unreachable!("no step is called {other}"),
         }
     }
     reply.body = lines.join("\n");
     Ok(reply)
+}
+
+fn number<N: FromStr<Err = ParseIntError>>(argument: &str) -> N {
+    argument.parse().expect("the step has a number for its argument")
 }
 
 /// What the route `/optional` does: answers whether the extraction gave a session.

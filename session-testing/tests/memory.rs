@@ -1,7 +1,7 @@
 //! The store suite on the memory store, and on stores that are broken on purpose.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use session_core::{
@@ -38,7 +38,7 @@ async fn a_suite_that_found_something_says_what() {
 
 /// All sentences on a store with this fault, in a runtime of its own.
 fn failures(fault: Fault) -> Vec<&'static str> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(store::failures(|| async { Simple::new(fault) }))
 }
 
@@ -124,6 +124,10 @@ impl Simple {
         Self { entries: Mutex::default(), fault }
     }
 
+    fn entries(&self) -> MutexGuard<'_, HashMap<StoreKey, Entry>> {
+        self.entries.lock().expect("nothing panics under the lock")
+    }
+
     fn has(&self, fault: Fault) -> bool {
         self.fault == fault
     }
@@ -144,13 +148,13 @@ impl Simple {
 
     fn live(&self, key: &StoreKey) -> Option<Entry> {
         let now = SystemClock.now();
-        let entries = self.entries.lock().unwrap();
+        let entries = self.entries();
         entries.get(key).filter(|entry| self.has(Fault::NothingExpires) || !entry.times.is_over(now)).cloned()
     }
 
     /// Replaces the entry if it is still what it was. A fault leaves the question out.
     fn swap(&self, key: &StoreKey, seen: &Entry, new: Entry) -> Update {
-        let mut entries = self.entries.lock().unwrap();
+        let mut entries = self.entries();
         let current = entries.get(key).map(|entry| entry.version);
         match current {
             None if !self.has(Fault::UpdateBringsBack) => return Update::Gone,
@@ -172,7 +176,7 @@ impl SessionStore for Simple {
     async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError> {
         let now = SystemClock.now();
         let entry = self.entry(record, Version::FIRST, Times::begin(now, record.expiry))?;
-        let mut entries = self.entries.lock().unwrap();
+        let mut entries = self.entries();
         let taken = entries.get(key).is_some_and(|entry| {
             self.has(Fault::NothingExpires) || self.has(Fault::ExpiredKeysStayTaken) || !entry.times.is_over(now)
         });
@@ -203,7 +207,7 @@ impl SessionStore for Simple {
 
     async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
         let now = SystemClock.now();
-        let mut entries = self.entries.lock().unwrap();
+        let mut entries = self.entries();
         let Some(entry) = entries.get_mut(key) else { return Ok(Touch::Gone) };
         if entry.times.is_over(now) && !self.has(Fault::NothingExpires) {
             return Ok(Touch::Gone);
@@ -240,12 +244,12 @@ impl SessionStore for Simple {
             return Err(StoreError::new("renaming", "the new key is taken"));
         }
         if self.has(Fault::RenameHasTwoSteps) {
-            self.entries.lock().unwrap().insert(*new, renamed);
+            self.entries().insert(*new, renamed);
             tokio::time::sleep(Duration::from_millis(2)).await;
-            self.entries.lock().unwrap().remove(old);
+            self.entries().remove(old);
             return Ok(Update::Updated);
         }
-        let mut entries = self.entries.lock().unwrap();
+        let mut entries = self.entries();
         match entries.get(old) {
             None => return Ok(Update::Gone),
             Some(entry) if entry.version != seen => return Ok(Update::Conflict),
@@ -257,7 +261,7 @@ impl SessionStore for Simple {
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        match self.entries.lock().unwrap().remove(key) {
+        match self.entries().remove(key) {
             None if self.has(Fault::DeleteFailsTwice) => Err(StoreError::new("deleting", "no such row")),
             _ => Ok(()),
         }
@@ -265,7 +269,7 @@ impl SessionStore for Simple {
 
     async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
         let now = SystemClock.now();
-        let mut entries = self.entries.lock().unwrap();
+        let mut entries = self.entries();
         let limit = if self.has(Fault::SweepsTooMuch) { usize::MAX } else { limit };
         let over = entries.iter().filter(|(_, entry)| entry.times.is_over(now) || self.has(Fault::SweepsTheLiving));
         let over: Vec<_> = over.map(|(key, _)| *key).take(limit).collect();
