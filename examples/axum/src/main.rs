@@ -1,7 +1,7 @@
 //! The demo on axum. Run `cargo run -p example-axum` and open the URL it prints.
 
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, State};
+use axum::extract::{DefaultBodyLimit, Form, State};
 use axum::http::header::{ACCEPT, COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -26,6 +26,7 @@ async fn main() -> Result<(), Failure> {
         .route("/values/remove", post(remove_value))
         .fallback(missing)
         .method_not_allowed_fallback(missing)
+        .layer(DefaultBodyLimit::max(32 * 1024))
         .layer(SessionLayer::new(demo.manager()))
         .with_state(demo);
 
