@@ -296,8 +296,8 @@ fn redirect(params: Params<KeyValue>, session: Session) -> Result<Redirect, Erro
 }
 
 #[get("/not-modified")]
-fn not_modified(_session: Session) -> Status {
-    Status::NotModified
+fn not_modified(_session: Session) -> (Status, ()) {
+    (Status::NotModified, ())
 }
 
 #[get("/stream")]
