@@ -20,6 +20,7 @@ pub fn play(path: &str) -> io::Result<()> {
     let program = Program::start(path)?;
     looking_around_makes_no_session(program.browser())?;
     two_browsers_count_for_themselves_and_clearing_one_leaves_the_other(program.browser(), program.browser())?;
+    an_id_without_its_signature_shows_nothing(program.browser(), program.browser())?;
     a_login_ends_with_logout_even_for_a_copy_of_its_cookie(program.browser())?;
     whatever_is_typed_is_shown_as_text(program.browser())?;
     what_cannot_be_used_is_refused_and_changes_nothing(program.browser())
@@ -70,6 +71,17 @@ fn two_browsers_count_for_themselves_and_clearing_one_leaves_the_other(
     assert!(a.id().is_some() && a.id() != first_id.as_deref());
     assert_eq!(b.get_plain("/increment")?.body, "2");
     assert!(a.get("/clear")?.says("<h1>Session cleared</h1>") && b.get("/clear")?.says("<h1>Session cleared</h1>"));
+    Ok(())
+}
+
+fn an_id_without_its_signature_shows_nothing(mut owner: Browser, mut forger: Browser) -> io::Result<()> {
+    owner.get("/increment")?;
+    let id = owner.id().unwrap_or_default();
+    let (reference, signature) = id.split_at(id.len() / 2 + 4);
+    forger.claim(&format!("{reference}{}", signature.chars().rev().collect::<String>()));
+    let home = forger.get("/")?;
+    assert!(home.says("No session for this cookie.") && !home.says("&quot;visits&quot;"));
+    assert_eq!(forger.get_plain("/increment")?.body, "1");
     Ok(())
 }
 

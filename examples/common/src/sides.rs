@@ -130,7 +130,9 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_shown_as_what_it_is() {
-        for value in ["", "hello", &token()[1..], &format!("{}A", token()), &token().replace('A', "%")] {
+        let longer = format!("{}AAAA", token());
+        let of_another_version = token().replacen("AQ", "Ag", 1);
+        for value in ["", "hello", &token()[4..], &longer, &of_another_version, &token().replace('A', "%")] {
             assert_eq!(browser(&[&format!("id={value}")]), Browser::Foreign(value.to_owned()));
         }
         assert_eq!(browser(&["ID=a; idx=b; xid=c"]), Browser::Nothing);
