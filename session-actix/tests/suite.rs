@@ -1,4 +1,4 @@
-//! The contract that every adapter keeps, over real connections.
+//! The published contract of adapters, on actix-web.
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
