@@ -1,8 +1,8 @@
-//! A store that counts, fails and dawdles when told to, and a client that says exactly what it is given.
+//! A store that counts its calls, and fails or waits when told to, and a client that says exactly what it is given.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use session_core::{
 use session_warp::{Error, Session, session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use warp::http::Response;
 use warp::{Filter, Rejection, Reply};
 
@@ -24,12 +25,17 @@ struct Inner {
     memory: MemoryStore,
     calls: Mutex<Vec<&'static str>>,
     down: AtomicBool,
-    millis: AtomicU64,
+    paused: watch::Sender<bool>,
 }
 
 impl Default for Inner {
     fn default() -> Self {
-        Self { memory: MemoryStore::new(), calls: Mutex::default(), down: AtomicBool::new(false), millis: 0.into() }
+        Self {
+            memory: MemoryStore::new(),
+            calls: Mutex::default(),
+            down: AtomicBool::new(false),
+            paused: watch::Sender::new(false),
+        }
     }
 }
 
@@ -52,16 +58,19 @@ impl TestStore {
         self.0.down.store(true, Ordering::SeqCst);
     }
 
-    /// From now on every call takes its time.
-    pub fn slow_down(&self, by: Duration) {
-        self.0.millis.store(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    /// From now on whoever writes has to wait.
+    pub fn pause(&self) {
+        self.0.paused.send_replace(true);
+    }
+
+    pub fn resume(&self) {
+        self.0.paused.send_replace(false);
     }
 
     async fn call(&self, verb: &'static str) -> Result<&MemoryStore, StoreError> {
         self.0.calls.lock().unwrap().push(verb);
-        let millis = self.0.millis.load(Ordering::SeqCst);
-        if millis > 0 {
-            tokio::time::sleep(Duration::from_millis(millis)).await;
+        if verb != "load" {
+            self.0.paused.subscribe().wait_for(|paused| !paused).await.unwrap();
         }
         if self.0.down.load(Ordering::SeqCst) {
             return Err(StoreError::new(verb, "secret-host refused the connection"));
