@@ -356,7 +356,7 @@ fn server_side(browser: &Browser, server: Option<&Server>) -> String {
 <p>That is SHA-256 of the <span class="id">id</span>. The store never sees the cookie, nor the id in it, and nobody can turn the key back: a stolen store gives no session away.</p>
 <h3>The record</h3>
 <pre>{json}</pre>
-<p>Times are in milliseconds: it ends after {idle} without a request, and after {lifetime} in any case. This is version {version} of it, begun {age} ago; if you go now, it ends in {left}.</p>"#,
+<p>Its limits are in milliseconds: it ends after {idle} without a request, and after {lifetime} in any case. This is version {version} of it, begun {age} ago; if you go now, it ends in {left}.</p>"#,
             key = server.key.to_hex(),
             json = escape(&server.json()),
             idle = span(server.found.record.expiry.idle.as_secs()),
