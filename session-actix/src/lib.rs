@@ -41,7 +41,6 @@
 //! A write that has begun is finished in all these cases. Work that must survive a reset calls
 //! [`Session::save`](session_core::Session::save), or goes into a task of its own.
 
-use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -53,11 +52,13 @@ use session_core::Slot;
 
 mod middleware;
 
+use crate::middleware::status;
+
 pub use session_core::{
     ConfigError, KeyRing, MemoryStore, Revocation, SameSite, Secret, SessionManager, SessionManagerBuilder,
 };
 
-pub use crate::middleware::{Actix, Answer, DefaultAnswer, SessionMiddleware, SessionService};
+pub use crate::middleware::{SessionMiddleware, SessionService};
 
 /// The visitor's session, loaded when the handler is called. All its methods are those of
 /// [`session_core::Session`].
@@ -144,8 +145,9 @@ impl<M: HttpMessage> SessionExt for M {
 /// let error = session_actix::Error::from(session_core::Error::Gone);
 /// assert_eq!(error.error_response().status(), 409);
 /// ```
-#[derive(Clone, Debug)]
-pub struct Error(session_core::Error);
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(#[from] session_core::Error);
 
 impl Deref for Error {
     type Target = session_core::Error;
@@ -155,30 +157,12 @@ impl Deref for Error {
     }
 }
 
-impl From<session_core::Error> for Error {
-    fn from(error: session_core::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
-    }
-}
-
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        status(self.0.status())
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::new(StatusCode::from_u16(self.0.answer()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+        HttpResponse::new(status(self.0.answer()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Ready, ready};
+use std::sync::Arc;
 
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
@@ -32,9 +33,9 @@ use tokio::runtime::Handle;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct SessionMiddleware<A = DefaultAnswer> {
+pub struct SessionMiddleware {
     manager: SessionManager,
-    answer: A,
+    answer: Arc<dyn Fn(&Error) -> HttpResponse + Send + Sync>,
 }
 
 impl SessionMiddleware {
@@ -42,12 +43,10 @@ impl SessionMiddleware {
     ///
     /// See [`SessionMiddleware`] for an example.
     #[must_use]
-    pub const fn new(manager: SessionManager) -> Self {
-        Self { manager, answer: DefaultAnswer }
+    pub fn new(manager: SessionManager) -> Self {
+        Self { manager, answer: Arc::new(|error| HttpResponse::new(status(error.status()))) }
     }
-}
 
-impl<A> SessionMiddleware<A> {
     /// Answers session errors with `answer(&error)` instead: where the session could not be loaded or saved, and where
     /// a handler returned the adapter's own error.
     ///
@@ -62,8 +61,8 @@ impl<A> SessionMiddleware<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn on_error<F: Fn(&Error) -> HttpResponse>(self, answer: F) -> SessionMiddleware<F> {
-        SessionMiddleware { manager: self.manager, answer }
+    pub fn on_error(self, answer: impl Fn(&Error) -> HttpResponse + Send + Sync + 'static) -> Self {
+        Self { answer: Arc::new(answer), ..self }
     }
 }
 
@@ -73,14 +72,13 @@ impl From<SessionManager> for SessionMiddleware {
     }
 }
 
-impl<S, B, A> Transform<S, ServiceRequest> for SessionMiddleware<A>
+impl<S, B> Transform<S, ServiceRequest> for SessionMiddleware
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    A: Answer + Clone,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Transform = SessionService<S, A>;
+    type Transform = SessionService<S>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
@@ -89,77 +87,47 @@ where
     }
 }
 
-impl<A> fmt::Debug for SessionMiddleware<A> {
+impl fmt::Debug for SessionMiddleware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionMiddleware").field("manager", &self.manager).finish_non_exhaustive()
     }
 }
 
-/// Turns an error into a response. Functions from `&Error` to a response do.
-pub trait Answer {
-    /// The response for `error`.
-    fn answer(&self, error: &Error) -> HttpResponse;
-}
-
-/// The error's status, nothing in the body.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DefaultAnswer;
-
-impl Answer for DefaultAnswer {
-    fn answer(&self, error: &Error) -> HttpResponse {
-        HttpResponse::new(StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-    }
-}
-
-impl<F: Fn(&Error) -> HttpResponse> Answer for F {
-    fn answer(&self, error: &Error) -> HttpResponse {
-        self(error)
-    }
-}
-
 /// A service with sessions. Made by [`SessionMiddleware`].
 #[derive(Clone)]
-pub struct SessionService<S, A = DefaultAnswer> {
+pub struct SessionService<S> {
     inner: S,
-    middleware: SessionMiddleware<A>,
+    middleware: SessionMiddleware,
 }
 
-impl<S, B, A> Service<ServiceRequest> for SessionService<S, A>
+impl<S, B> Service<ServiceRequest> for SessionService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    A: Answer + Clone,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Passage<S::Future, Actix<A>>;
+    type Future = Passage<S::Future, SessionMiddleware>;
 
     forward_ready!(inner);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let SessionMiddleware { manager, answer } = &self.middleware;
-        let door = Actix { answer: answer.clone() };
-        if request.extensions().get::<Slot>().is_some_and(|slot| slot.manager().is(manager)) {
+        let door = self.middleware.clone();
+        if request.extensions().get::<Slot>().is_some_and(|slot| slot.manager().is(&door.manager)) {
             return Passage::bypass(self.inner.call(request), door);
         }
-        let slot = manager.open(&Head(request.headers()));
+        let slot = door.manager.open(&Head(request.headers()));
         request.extensions_mut().insert(slot.clone());
         Passage::new(self.inner.call(request), slot, door)
     }
 }
 
-impl<S, A> fmt::Debug for SessionService<S, A> {
+impl<S> fmt::Debug for SessionService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionService").field("middleware", &self.middleware).finish_non_exhaustive()
     }
 }
 
-/// The door of an actix-web service.
-#[derive(Debug)]
-pub struct Actix<A> {
-    answer: A,
-}
-
-impl<B, A: Answer> Door<Result<ServiceResponse<B>, actix_web::Error>> for Actix<A> {
+impl<B> Door<Result<ServiceResponse<B>, actix_web::Error>> for SessionMiddleware {
     fn status(out: &Result<ServiceResponse<B>, actix_web::Error>) -> Option<u16> {
         // A handler's error is a response by now. An `Err` is another middleware's, and will be one: it may only be
         // rendered once, which `finish` does.
@@ -184,7 +152,7 @@ impl<B, A: Answer> Door<Result<ServiceResponse<B>, actix_web::Error>> for Actix<
         let error = effects.failure().filter(|_| !failed);
         let error = error.or_else(|| Some(&**cause?.as_error::<crate::Error>()?));
         if let Some(error) = error {
-            return Err(with(&effects, self.answer.answer(error), crate::Error::from(error.clone())));
+            return Err(with(&effects, (self.answer)(error), crate::Error::from(error.clone())));
         }
         match out {
             Ok(mut response) => {
@@ -200,6 +168,10 @@ impl<B, A: Answer> Door<Result<ServiceResponse<B>, actix_web::Error>> for Actix<
         let task = runtime.spawn(close);
         CloseFuture::new(async { task.await.unwrap_or_else(|_| Error::Interrupted.into()) })
     }
+}
+
+pub(crate) fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// The session's cookie on a response that travels as an error, whose cause it keeps.

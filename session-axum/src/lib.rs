@@ -25,7 +25,6 @@
 //! [`Session::save`](session_core::Session::save). What a handler has answered is stored even if the client leaves while the
 //! store is at work.
 
-use std::fmt;
 use std::ops::Deref;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -100,32 +99,15 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 /// let error = session_axum::Error::from(session_core::Error::Gone);
 /// assert_eq!(error.into_response().status(), 409);
 /// ```
-#[derive(Clone, Debug)]
-pub struct Error(session_core::Error);
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(#[from] session_core::Error);
 
 impl Deref for Error {
     type Target = session_core::Error;
 
     fn deref(&self) -> &Self::Target {
         &self.0
-    }
-}
-
-impl From<session_core::Error> for Error {
-    fn from(error: session_core::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
     }
 }
 

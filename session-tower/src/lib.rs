@@ -19,7 +19,6 @@
 //! ```
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -137,19 +136,18 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Passage<S::Future, Tower<Out, A>>;
+    type Future = Passage<S::Future, SessionLayer<A>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<In>) -> Self::Future {
-        let SessionLayer { manager, answer } = &self.layer;
-        let door = Tower { answer: answer.clone(), body: PhantomData };
-        if request.extensions().get::<Slot>().is_some_and(|slot| slot.manager().is(manager)) {
+        let door = self.layer.clone();
+        if request.extensions().get::<Slot>().is_some_and(|slot| slot.manager().is(&door.manager)) {
             return Passage::bypass(self.inner.call(request), door);
         }
-        let slot = manager.open(&Head(request.headers()));
+        let slot = door.manager.open(&Head(request.headers()));
         request.extensions_mut().insert(slot.clone());
         Passage::new(self.inner.call(request), slot, door)
     }
@@ -174,14 +172,7 @@ pub async fn session(extensions: &Extensions) -> Result<Session, Error> {
     }
 }
 
-/// The door of a tower service.
-#[derive(Debug)]
-pub struct Tower<B, A> {
-    answer: A,
-    body: PhantomData<fn() -> B>,
-}
-
-impl<B, E, A: Answer<Response<B>>> Door<Result<Response<B>, E>> for Tower<B, A> {
+impl<B, E, A: Answer<Response<B>>> Door<Result<Response<B>, E>> for SessionLayer<A> {
     fn status(out: &Result<Response<B>, E>) -> Option<u16> {
         out.as_ref().ok().map(|response| response.status().as_u16())
     }
