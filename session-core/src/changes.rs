@@ -54,6 +54,11 @@ impl Changes {
         self.steps.iter().any(|change| matches!(change, Change::Login(_)))
     }
 
+    /// Whether something may follow a session that has ended: what comes after a logout, and what a login makes.
+    pub(crate) fn begins_anew(&self) -> bool {
+        self.destroyed || self.authenticates()
+    }
+
     /// Does all steps on `record`. `age` is how old its session is, `policy` what a login starts.
     pub(crate) fn replay(&self, mut record: Record, age: Duration, policy: Expiry) -> Result<Record, Error> {
         for change in &self.steps {

@@ -52,11 +52,14 @@ pub(crate) struct Progress {
     pub(crate) cookie: CookieChange,
     /// The session it began with has been ended.
     pub(crate) deleted: bool,
+    /// It ended elsewhere.
+    pub(crate) gone: bool,
 }
 
 impl Progress {
     fn write(&mut self, base: Base, cookie: CookieChange) {
         self.base = Some(base);
+        self.gone = false;
         // A cookie that an earlier save owes stays owed.
         if !matches!(cookie, CookieChange::Keep) {
             self.cookie = cookie;
@@ -180,6 +183,7 @@ impl Machine {
             if outcome == Update::Gone || progress.base.is_none() {
                 self.emit(Event::Gone);
                 progress.base = None;
+                progress.gone = true;
                 // Authentication is fresh and may begin a new session; everything else belonged to the old one.
                 if !changes.authenticates() || answer == Answer::Failed {
                     return Err(Error::Gone);
@@ -200,8 +204,8 @@ impl Machine {
     }
 
     async fn reload(&self, progress: &mut Progress) -> Result<(), Error> {
-        if let Some(Base { id, retired, .. }) = progress.base.take() {
-            progress.base = self.load(id, retired).await?;
+        if let Some(Base { id, retired, .. }) = &progress.base {
+            progress.base = self.load(id.clone(), *retired).await?;
         }
         Ok(())
     }
@@ -235,7 +239,7 @@ impl Machine {
         if let (Some(base), Some(store)) = (&progress.base, &self.store) {
             store.delete(&base.id.store_key()).await?;
         }
-        *progress = Progress { base: None, cookie: CookieChange::Remove, deleted: true };
+        *progress = Progress { base: None, cookie: CookieChange::Remove, deleted: true, gone: false };
         self.emit(Event::Destroyed);
         Ok(())
     }

@@ -290,7 +290,9 @@ impl Session {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn renew(&self) -> Result<(), Error> {
-        self.open_state()?.changes.renewed = true;
+        let mut state = self.open_state()?;
+        state.changes.renewed = true;
+        state.generation += 1;
         Ok(())
     }
 
@@ -335,7 +337,7 @@ impl Session {
         let destroyed = state.changes.destroyed;
         state.changes = Changes { destroyed, ..Changes::default() };
         state.failure = None;
-        let kept = state.base.as_ref().filter(|_| !destroyed).map(|base| base.record.clone());
+        let kept = state.base.as_ref().filter(|_| !state.ends()).map(|base| base.record.clone());
         state.view = kept.unwrap_or_else(|| Record::new(self.0.machine.policy.expiry));
         state.generation += 1;
         Ok(())
@@ -376,7 +378,7 @@ impl Session {
     #[must_use]
     pub fn is_new(&self) -> bool {
         let state = self.state();
-        state.changes.destroyed || state.base.is_none()
+        state.ends() || state.base.is_none()
     }
 
     /// When the session was created; now, if it is new.

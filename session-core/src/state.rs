@@ -36,8 +36,18 @@ pub(crate) struct State {
     gone: bool,
     /// What was written during a save didn't fit on what it saved.
     pub(crate) failure: Option<Error>,
+    /// A save was begun and hasn't told its result, or was dropped on the way; true: it ends the session. Noted until
+    /// it is known to be done, because a client that leaves now must not stop it.
+    saving: Option<bool>,
     closed: bool,
     opened: Times,
+}
+
+impl State {
+    /// The session that was loaded is to end.
+    pub(crate) fn ends(&self) -> bool {
+        self.changes.destroyed || self.saving == Some(true)
+    }
 }
 
 /// What a request leaves to be done when it is closed.
@@ -45,7 +55,6 @@ struct Rest {
     progress: Progress,
     changes: Changes,
     result: Record,
-    gone: bool,
     failure: Option<Error>,
 }
 
@@ -61,6 +70,7 @@ impl Session {
             cookie: CookieChange::Keep,
             gone: false,
             failure: None,
+            saving: None,
             closed: false,
             opened,
         };
@@ -101,7 +111,7 @@ impl Session {
     pub(crate) fn abandon(&self) -> Option<CloseFuture> {
         let ends = {
             let state = self.state();
-            !state.closed && state.changes.destroyed && state.base.is_some()
+            !state.closed && state.ends() && state.base.is_some()
         };
         if !ends {
             self.shut();
@@ -114,20 +124,25 @@ impl Session {
     }
 
     fn rest(&self) -> Rest {
+        self.settle();
         let mut state = self.state();
         Rest {
-            progress: Progress { base: state.base.clone(), cookie: std::mem::take(&mut state.cookie), deleted: false },
+            progress: Progress {
+                base: state.base.clone(),
+                cookie: std::mem::take(&mut state.cookie),
+                deleted: false,
+                gone: state.gone,
+            },
             changes: std::mem::take(&mut state.changes),
             result: state.view.clone(),
-            gone: state.gone,
             failure: state.failure.take(),
         }
     }
 
     /// The effects, if there is nothing to do for them.
     fn decide(&self, rest: &Rest, answer: Answer) -> Option<Effects> {
-        let Rest { progress, changes, result, gone, failure } = rest;
-        let nothing = (*gone && !changes.authenticates()) || (failure.is_some() && !changes.destroyed);
+        let Rest { progress, changes, result, failure } = rest;
+        let nothing = (progress.gone && !changes.begins_anew()) || (failure.is_some() && !changes.destroyed);
         let plan = self.0.machine.plan(progress.base.as_ref(), changes, result, answer);
         (nothing || plan == Plan::Nothing).then(|| self.effects(&progress.cookie, failure.clone()))
     }
@@ -159,22 +174,25 @@ impl Session {
 impl Session {
     pub(crate) async fn save_in_turn(&self) -> Result<(), Error> {
         let _turn = self.turn().await;
-        let (base, changes, result) = {
+        self.settle();
+        let (mut progress, changes, result) = {
             let mut state = self.open_state()?;
             if state.changes.is_empty() {
                 return Ok(());
             }
-            if state.gone && !state.changes.authenticates() {
-                state.changes = Changes::default();
-                return Err(Error::Gone);
+            let refused =
+                if state.gone && !state.changes.begins_anew() { Some(Error::Gone) } else { state.failure.take() };
+            if let Some(error) = refused {
+                drop(state);
+                self.discard()?;
+                return Err(error);
             }
-            // A destroy stays noted until it is done: a client that leaves now must not stop it.
-            let noted = Changes { destroyed: state.changes.destroyed, ..Changes::default() };
-            (state.base.clone(), std::mem::replace(&mut state.changes, noted), state.view.clone())
+            state.saving = Some(state.changes.destroyed && state.base.is_some());
+            let progress = Progress { base: state.base.clone(), gone: state.gone, ..Progress::default() };
+            (progress, std::mem::take(&mut state.changes), state.view.clone())
         };
-        let mut progress = Progress { base, ..Progress::default() };
         let outcome = self.0.machine.commit(&mut progress, &changes, result, Answer::Served).await;
-        self.rebase(progress, matches!(outcome, Err(Error::Gone)));
+        self.rebase(progress);
         if let Err(error) = &outcome
             && error.status() == 503
         {
@@ -183,14 +201,27 @@ impl Session {
         outcome
     }
 
+    /// A save that was dropped on the way may or may not have written. What it wanted is forgotten but for a logout, so
+    /// that a login among it can't slip into the session without a new id.
+    fn settle(&self) {
+        let dropped = {
+            let state = self.state();
+            let progress = || Progress { base: state.base.clone(), gone: state.gone, ..Progress::default() };
+            state.saving.map(|_| progress())
+        };
+        if let Some(progress) = dropped {
+            self.rebase(progress);
+        }
+    }
+
     /// Takes over what a save made true, with what was written meanwhile on top of it.
-    fn rebase(&self, progress: Progress, gone: bool) {
+    fn rebase(&self, progress: Progress) {
         let mut state = loop {
-            let (mut since, generation) = {
+            let (since, generation) = {
                 let state = self.state();
-                (state.changes.clone(), state.generation)
+                let undone = state.saving == Some(true) && !progress.deleted;
+                (Changes { destroyed: state.changes.destroyed || undone, ..state.changes.clone() }, state.generation)
             };
-            since.destroyed &= !progress.deleted;
             let base = progress.base.as_ref().filter(|_| !since.destroyed);
             let view = self.0.machine.replay(base, &since);
             let mut state = self.state();
@@ -203,7 +234,8 @@ impl Session {
                 break state;
             }
         };
-        state.gone = gone;
+        state.saving = None;
+        state.gone = progress.gone;
         state.base = progress.base;
         if !matches!(progress.cookie, CookieChange::Keep) {
             state.cookie = progress.cookie;
@@ -247,13 +279,13 @@ impl Session {
         state
             .base
             .as_ref()
-            .filter(|_| !state.changes.destroyed)
+            .filter(|_| !state.ends())
             .map_or(Duration::ZERO, |base| base.now(now).since(base.times.created))
     }
 
     pub(crate) fn times(&self) -> Times {
         let state = self.state();
-        state.base.as_ref().filter(|_| !state.changes.destroyed).map_or(state.opened, |base| base.times)
+        state.base.as_ref().filter(|_| !state.ends()).map_or(state.opened, |base| base.times)
     }
 
     pub(crate) fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
