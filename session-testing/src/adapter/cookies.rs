@@ -53,11 +53,11 @@ pub(super) async fn what_is_not_ours_is_no_session_and_costs_no_store_call(lab: 
         }
         for line in [
             format!("{}={good}", name.to_ascii_lowercase()),
-            format!("{} ={good}", name),
+            format!("{name} ={good}"),
             format!("x{name}={good}"),
             format!("{}={good}", name.replace('-', "%2D")),
             format!("a=\"; {name}\"={good}"),
-            format!("{name}"),
+            name.to_owned(),
             ";;;=;=;".to_owned(),
         ] {
             assert_eq!(
