@@ -31,11 +31,16 @@ impl Local {
     }
 
     pub(crate) fn open(&self, request: &Request<'_>, manager: &SessionManager) -> Slot {
+        let mut state = self.state();
         let head = Head { request, cookie_name: manager.cookie_name() };
-        self.state().slot.get_or_insert_with(|| manager.open(&head)).clone()
+        let slot = state.slot.get_or_insert_with(|| manager.open(&head)).clone();
+        // Who asks for the first time while the body is sent is told that the session is closed.
+        if state.answered {
+            drop(slot.abandon());
+        }
+        slot
     }
 
-    /// The slot stays, so that who asks for the session while the body is sent is told that it is closed.
     pub(crate) fn end(&self) -> Option<Slot> {
         let mut state = self.state();
         state.answered = true;

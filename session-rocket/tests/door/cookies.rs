@@ -2,8 +2,10 @@
 
 use rocket::http::{Cookie, Header, Status};
 use rocket::local::blocking::{Client, LocalRequest};
+use rocket::outcome::Outcome;
+use rocket::response::Responder;
 use rocket::response::stream::TextStream;
-use rocket::{get, routes};
+use rocket::{Request, get, routes};
 use session_rocket::Session;
 
 use crate::support::{COOKIE, Server, TestStore, app_with, lines};
@@ -176,9 +178,41 @@ fn stream(session: Session) -> TextStream![String] {
     TextStream! { yield session.insert("late", 1).unwrap_err().to_string(); }
 }
 
+/// Asks for the session while its body is sent.
+struct Late;
+
+impl<'r> Responder<'r, 'r> for Late {
+    fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'r> {
+        let body = TextStream! {
+            yield match request.guard::<Session>().await {
+                Outcome::Success(session) => session.insert("late", 1).unwrap_err().to_string(),
+                outcome => outcome.failed().unwrap().1.to_string(),
+            }
+        };
+        body.respond_to(request)
+    }
+}
+
+#[get("/late")]
+fn late() -> Late {
+    Late
+}
+
+#[get("/late-again")]
+fn late_again(session: Session) -> Late {
+    drop(session);
+    Late
+}
+
 #[test]
 fn a_session_is_closed_while_the_body_is_sent() {
-    let client = Client::tracked(app_with(&TestStore::default()).mount("/", routes![stream])).unwrap();
-    let body = body(client.get("/stream"));
-    assert!(body.starts_with("the session is closed"), "{body}");
+    let store = TestStore::default();
+    let rocket = app_with(&store).mount("/", routes![stream, late, late_again]);
+    let client = Client::tracked(rocket).unwrap();
+    visitor(&client);
+    for path in ["/stream", "/late", "/late-again"] {
+        let body = body(client.get(path));
+        assert!(body.starts_with("the session is closed"), "{path}: {body}");
+    }
+    assert_eq!(store.calls(), ["create", "load", "load"], "not for /late");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rocket::http::Status;
 use rocket::local::blocking::Client;
-use rocket::{Response, catch, catchers};
+use rocket::{Response, catch, catchers, get, routes};
 use session_core::Error;
 use session_rocket::SessionFairing;
 
@@ -13,6 +13,12 @@ use crate::support::{ALL, COOKIE, TestStore, app, app_with, lines, manager, page
 #[catch(503)]
 fn our_page() -> &'static str {
     "back in a minute"
+}
+
+/// Where a visitor without a session might be sent.
+#[get("/visit", rank = 2)]
+fn stranger() -> &'static str {
+    "hello, stranger"
 }
 
 fn retry_later(error: &Error) -> Response<'static> {
@@ -42,7 +48,8 @@ fn an_outage_is_not_taken_for_an_anonymous_visitor() {
 fn a_guard_that_fails_is_answered_by_the_applications_catcher() {
     let store = TestStore::default();
     let fairing = SessionFairing::new(manager(&store)).on_error(retry_later);
-    let client = Client::tracked(app().register("/", catchers![our_page]).attach(fairing)).unwrap();
+    let rocket = app().mount("/", routes![stranger]).register("/", catchers![our_page]).attach(fairing);
+    let client = Client::tracked(rocket).unwrap();
     client.get("/visit").dispatch();
     store.failing(ALL);
     let response = client.get("/visit").dispatch();

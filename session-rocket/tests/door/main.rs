@@ -1,5 +1,8 @@
 //! The door of Rocket, from its cookies to its headers.
 
+#![allow(clippy::needless_pass_by_value, reason = "handlers own their guards")]
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 mod cookies;
 mod endings;
 mod failures;

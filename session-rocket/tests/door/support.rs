@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 pub(crate) const COOKIE: &str = "__Host-id";
 
@@ -118,7 +119,7 @@ impl Gate {
 
     /// Until a handler waits.
     pub(crate) async fn reached(&self) {
-        self.0.0.notified().await;
+        timeout(Duration::from_secs(5), self.0.0.notified()).await.expect("a handler waits");
     }
 
     pub(crate) fn open(&self) {
@@ -312,7 +313,7 @@ impl Server {
     pub(crate) async fn ask(&self, line: &str, headers: &[&[u8]]) -> String {
         let mut connection = self.send(&request(line, headers)).await;
         let mut response = Vec::new();
-        tokio::time::timeout(Duration::from_secs(5), connection.read_to_end(&mut response)).await.unwrap().unwrap();
+        timeout(Duration::from_secs(5), connection.read_to_end(&mut response)).await.unwrap().unwrap();
         String::from_utf8(response).unwrap()
     }
 
