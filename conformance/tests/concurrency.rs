@@ -1,13 +1,14 @@
 //! Many requests of one session at once: nothing is lost, and what was ended stays so.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
 
 mod common;
 
+use std::array::from_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Browser, COOKIE, Lab, Numbers, ask, on_all, peek};
+use common::{Browser, COOKIE, Lab, Numbers, ask, at_once, on_all, peek};
 use session_testing::http::Response;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 const OK: &str = r#"{"ok":true}"#;
@@ -18,29 +19,22 @@ async fn send(lab: &Lab, line: &str, cookie: &str) -> Response {
     response.unwrap_or_else(|error| panic!("{}: {line}: {error}", lab.name))
 }
 
-async fn all(mut tasks: JoinSet<()>) {
-    while let Some(task) = tasks.join_next().await {
-        task.unwrap();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clients_incrementing_one_key_a_thousand_times_make_a_thousand() {
     on_all(&[], |lab| async move {
         let mut browser = Browser::new(&lab);
         browser.expect("POST /set?k=other&v=kept", r#"200 {"ok":true}"#).await;
         let cookie = browser.cookie();
-        let mut clients = JoinSet::new();
-        for _ in 0..2 {
+        let client = |_| {
             let (lab, cookie) = (Arc::clone(&lab), cookie.clone());
-            clients.spawn(async move {
+            async move {
                 for _ in 0..500 {
                     let response = send(&lab, "POST /incr?k=k", &cookie).await;
                     assert_eq!((response.status, response.cookies()), (200, vec![]), "{}", lab.name);
                 }
-            });
-        }
-        all(clients).await;
+            }
+        };
+        at_once((0..2).map(client)).await;
         assert_eq!(peek(&lab, &cookie).await, r#"{"user":null,"k":1000}"#, "{}", lab.name);
         browser.expect("GET /peek?k=other", r#"200 {"user":null,"k":"kept"}"#).await;
     })
@@ -54,14 +48,13 @@ async fn slow_increments_that_overlap_are_all_counted() {
         let mut browser = Browser::new(&lab);
         browser.expect("POST /set?k=other&v=kept", r#"200 {"ok":true}"#).await;
         let cookie = browser.cookie();
-        let mut clients = JoinSet::new();
-        for _ in 0..50 {
+        let client = |_| {
             let (lab, cookie) = (Arc::clone(&lab), cookie.clone());
-            clients.spawn(async move {
+            async move {
                 assert_eq!(send(&lab, "POST /slow-incr?k=k&ms=150", &cookie).await.status, 200, "{}", lab.name);
-            });
-        }
-        all(clients).await;
+            }
+        };
+        at_once((0..50).map(client)).await;
         assert_eq!(peek(&lab, &cookie).await, r#"{"user":null,"k":50}"#, "{}", lab.name);
         assert_ne!(lab.stats().await["events"]["conflict"], 0, "{}: the requests never met", lab.name);
     })
@@ -74,20 +67,16 @@ async fn fifty_keys_written_at_once_are_all_there() {
         let mut browser = Browser::new(&lab);
         browser.expect("POST /set?k=first&v=1", r#"200 {"ok":true}"#).await;
         let cookie = browser.cookie();
-        let mut clients = JoinSet::new();
-        for n in 0..50 {
+        let client = |n| {
             let (lab, cookie) = (Arc::clone(&lab), cookie.clone());
             // Half of them meet for sure, half of them by chance.
-            let line = if n % 2 == 0 {
-                format!("POST /set?k=k{n}&v={n}")
-            } else {
-                format!("POST /slow-set?k=k{n}&v={n}&ms=50")
+            let line = match n % 2 {
+                0 => format!("POST /set?k=k{n}&v={n}"),
+                _ => format!("POST /slow-set?k=k{n}&v={n}&ms=50"),
             };
-            clients.spawn(async move {
-                assert_eq!(send(&lab, &line, &cookie).await.text(), OK, "{}", lab.name);
-            });
-        }
-        all(clients).await;
+            async move { assert_eq!(send(&lab, &line, &cookie).await.text(), OK, "{}", lab.name) }
+        };
+        at_once((0..50).map(client)).await;
         browser.expect("GET /len", r#"200 {"v":51}"#).await;
         for n in 0..50 {
             browser.expect(&format!("GET /peek?k=k{n}"), &format!(r#"200 {{"user":null,"k":"{n}"}}"#)).await;
@@ -105,14 +94,12 @@ async fn a_session_that_was_logged_out_during_a_slow_write_is_never_alive_again(
     const LONGEST_MS: usize = 12;
     on_all(&[], |lab| async move {
         let mut numbers = Numbers::new(1_000_000_007);
-        let mut rounds = JoinSet::new();
-        for _ in 0..AT_ONCE {
-            let offsets: Vec<_> = (0..ROUNDS / AT_ONCE)
-                .map(|_| (numbers.below(LONGEST_MS), numbers.below(LONGEST_MS + 3), numbers.below(3)))
-                .collect();
+        let mut offsets = || (numbers.below(LONGEST_MS), numbers.below(LONGEST_MS + 3), numbers.below(3));
+        let shares: [_; AT_ONCE] = from_fn(|_| from_fn::<_, { ROUNDS / AT_ONCE }, _>(|_| offsets()));
+        let rounds = shares.map(|share| {
             let lab = Arc::clone(&lab);
-            rounds.spawn(async move {
-                for (write_ms, logout_ms, kind) in offsets {
+            async move {
+                for (write_ms, logout_ms, kind) in share {
                     let slow = match kind {
                         0 => format!("POST /slow-set?k=k&v=v&ms={write_ms}"),
                         1 => format!("POST /slow-incr?k=k&ms={write_ms}"),
@@ -120,9 +107,9 @@ async fn a_session_that_was_logged_out_during_a_slow_write_is_never_alive_again(
                     };
                     logout_during(&lab, &slow, Duration::from_millis(logout_ms.try_into().unwrap())).await;
                 }
-            });
-        }
-        all(rounds).await;
+            }
+        });
+        at_once(rounds).await;
         let stats = lab.stats().await;
         assert_eq!((&stats["live"], &stats["panics"]), (&0.into(), &0.into()), "{}", lab.name);
         assert_ne!(stats["events"]["gone"], 0, "{}: no logout ever fell into a write", lab.name);

@@ -1,11 +1,12 @@
 //! How long a session lives, how large it may be, under which secrets, and what a lab refuses to be.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
 
 mod common;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Browser, COOKIE, LABS, Lab, MODES, NEWER_SECRET, NOBODY, SECRET, on_all, peek, refused};
+use common::{Browser, COOKIE, LABS, Lab, NEWER_SECRET, NOBODY, SECRET, on_all, on_all_in_every_mode, peek, refused};
 use tokio::time::sleep;
 
 const OK: &str = r#"200 {"ok":true}"#;
@@ -18,37 +19,33 @@ async fn pause(millis: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_used_lives_on_and_one_that_is_not_ends() {
-    for mode in MODES {
-        on_all(&[("LAB_STORE", mode), ("LAB_SECRETS", SECRET), ("LAB_IDLE_MS", "900")], |lab| async move {
-            let mut browser = Browser::new(&lab);
-            browser.expect("POST /set?k=k&v=v", OK).await;
-            for _ in 0..4 {
-                pause(300).await;
-                browser.expect("GET /peek?k=k", MINE).await;
-            }
-            pause(950).await;
-            let response = browser.expect("GET /peek?k=k", GONE).await;
-            assert_eq!(response.cookies(), [], "{}", lab.name);
-        })
-        .await;
-    }
+    on_all_in_every_mode(&[("LAB_IDLE_MS", "2000")], |lab| async move {
+        let mut browser = Browser::new(&lab);
+        browser.expect("POST /set?k=k&v=v", OK).await;
+        for _ in 0..4 {
+            pause(600).await;
+            browser.expect("GET /peek?k=k", MINE).await;
+        }
+        pause(2_050).await;
+        let response = browser.expect("GET /peek?k=k", GONE).await;
+        assert_eq!(response.cookies(), [], "{}", lab.name);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_session_lives_longer_than_its_lifetime_however_much_it_is_used() {
-    for mode in MODES {
-        on_all(&[("LAB_STORE", mode), ("LAB_SECRETS", SECRET), ("LAB_ABSOLUTE_MS", "1000")], |lab| async move {
-            let mut browser = Browser::new(&lab);
-            browser.expect("POST /set?k=k&v=v", OK).await;
-            for _ in 0..3 {
-                pause(200).await;
-                browser.expect("GET /peek?k=k", MINE).await;
-            }
-            pause(450).await;
-            browser.expect("GET /peek?k=k", GONE).await;
-        })
-        .await;
-    }
+    on_all_in_every_mode(&[("LAB_ABSOLUTE_MS", "2000")], |lab| async move {
+        let mut browser = Browser::new(&lab);
+        browser.expect("POST /set?k=k&v=v", OK).await;
+        for _ in 0..3 {
+            pause(300).await;
+            browser.expect("GET /peek?k=k", MINE).await;
+        }
+        pause(1_150).await;
+        browser.expect("GET /peek?k=k", GONE).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,17 +86,13 @@ async fn a_request_that_does_not_touch_the_session_asks_no_store() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_persistent_cookie_carries_the_lifetime_that_is_left() {
-    for mode in MODES {
-        let variables =
-            [("LAB_STORE", mode), ("LAB_SECRETS", SECRET), ("LAB_PERSISTENT", "1"), ("LAB_ABSOLUTE_MS", "3600000")];
-        on_all(&variables, |lab| async move {
-            let mut browser = Browser::new(&lab);
-            let cookie = browser.expect("POST /set?k=k&v=v", OK).await.cookie(COOKIE).unwrap();
-            let max_age: u64 = cookie.attribute("max-age").unwrap().parse().unwrap();
-            assert!((3_570..=3_600).contains(&max_age), "{}: {max_age}", lab.name);
-        })
-        .await;
-    }
+    on_all_in_every_mode(&[("LAB_PERSISTENT", "1"), ("LAB_ABSOLUTE_MS", "3600000")], |lab| async move {
+        let mut browser = Browser::new(&lab);
+        let cookie = browser.expect("POST /set?k=k&v=v", OK).await.cookie(COOKIE).unwrap();
+        let max_age: u64 = cookie.attribute("max-age").unwrap().parse().unwrap();
+        assert!((3_570..=3_600).contains(&max_age), "{}: {max_age}", lab.name);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,12 +2,15 @@
 //!
 //! `trace` is asked of our own crates only: with it the frameworks' HTTP servers write down the headers they parse,
 //! cookies among them, and that is theirs to answer for.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
 
 mod common;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{Browser, COOKIE, LABS, Lab, MODES, NEWER_SECRET, SECRET};
 use session_testing::http::Jar;
 
@@ -44,10 +47,20 @@ const SCRIPT: [&str; 22] = [
 struct Secrets(BTreeSet<String>);
 
 impl Secrets {
-    /// A cookie's value, whole and in parts long enough to be no accident.
+    /// A cookie's value, whole and in parts long enough to be no accident, and what stands in it, in hexadecimal and as
+    /// text.
     fn add_token(&mut self, token: &str) {
         self.0.insert(token.to_owned());
         self.0.extend(token.as_bytes().chunks_exact(12).map(|part| String::from_utf8_lossy(part).into_owned()));
+        for part in token.split('.') {
+            let bytes = URL_SAFE_NO_PAD.decode(part).unwrap();
+            // The first five bytes are no secret: the format and the key's name.
+            let hexadecimal: String = bytes.iter().skip(5).map(|byte| format!("{byte:02x}")).collect();
+            self.0
+                .extend(hexadecimal.as_bytes().chunks_exact(16).map(|part| String::from_utf8_lossy(part).into_owned()));
+            let text = String::from_utf8_lossy(&bytes);
+            self.0.extend(text.split('"').filter(|word| word.len() > 20).map(str::to_owned));
+        }
     }
 }
 

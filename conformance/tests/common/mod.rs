@@ -148,10 +148,26 @@ pub(crate) async fn on_all<F>(variables: &[(&str, &str)], test: impl Fn(Arc<Lab>
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut tests = JoinSet::new();
-    for (name, _) in LABS {
-        tests.spawn(test(Arc::new(Lab::start(name, variables))));
+    let labs = LABS.map(|(name, _)| Lab::start(name, variables));
+    at_once(labs.into_iter().map(|lab| test(Arc::new(lab)))).await;
+}
+
+/// As `on_all`, with every kind of session: twelve labs.
+pub(crate) async fn on_all_in_every_mode<F>(variables: &[(&str, &str)], test: impl Fn(Arc<Lab>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut labs = Vec::new();
+    for mode in MODES {
+        let variables = [&[("LAB_STORE", mode), ("LAB_SECRETS", SECRET)], variables].concat();
+        labs.extend(LABS.map(|(name, _)| Lab::start(name, &variables)));
     }
+    at_once(labs.into_iter().map(|lab| test(Arc::new(lab)))).await;
+}
+
+/// Runs all of them at the same time, and fails with the first that fails.
+pub(crate) async fn at_once(tests: impl IntoIterator<Item = impl Future<Output = ()> + Send + 'static>) {
+    let mut tests: JoinSet<()> = tests.into_iter().collect();
     while let Some(outcome) = tests.join_next().await {
         if let Err(error) = outcome {
             std::panic::resume_unwind(error.into_panic());
