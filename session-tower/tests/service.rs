@@ -1,5 +1,7 @@
 //! What the layer does around services of every kind.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::cell::Cell;
@@ -129,7 +131,7 @@ async fn a_logout_is_carried_out_though_the_service_fails() {
         if slow {
             store.pause();
         }
-        layer.layer(service_fn(fail)).oneshot(request(Some(&cookie))).await.unwrap_err();
+        at_once(layer.layer(service_fn(fail)).oneshot(request(Some(&cookie)))).unwrap_err();
         store.resume();
         eventually("the session is deleted", || store.live() == 0).await;
     }

@@ -19,8 +19,9 @@ use warp::reply::{Reply, Response};
 /// let rejection = reject(session_core::Error::Gone);
 /// assert_eq!(rejection.find::<Error>().map(|error| error.status()), Some(409));
 /// ```
-#[derive(Clone)]
-pub struct Error(session_core::Error);
+#[derive(Clone, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(#[from] session_core::Error);
 
 impl Deref for Error {
     type Target = session_core::Error;
@@ -30,28 +31,10 @@ impl Deref for Error {
     }
 }
 
-impl From<session_core::Error> for Error {
-    fn from(error: session_core::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// Says nothing: warp writes this into the body of a response when nobody recovers the rejection.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("session error")
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
     }
 }
 

@@ -67,7 +67,7 @@ where
     })
 }
 
-/// The same as a tower service, for servers other than warp's.
+/// The same as a tower service, for servers other than warp's. In there [`remote`] is `None`.
 ///
 /// ```
 /// use session_warp::{KeyRing, MemoryStore, Secret, Session, SessionManager, session};

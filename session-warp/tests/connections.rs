@@ -1,5 +1,7 @@
 //! Over real sockets: what passes through `wrap`, and what happens when the client leaves.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::convert::Infallible;
@@ -304,7 +306,7 @@ async fn a_panic_reaches_whoever_runs_the_filter() {
 #[test]
 fn a_filter_that_outlives_its_runtime_does_no_harm() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let app = wrap(warp::any().then(|| std::future::pending::<String>()), TestStore::default().manager());
+    let app = wrap(warp::any().then(std::future::pending::<String>), TestStore::default().manager());
     let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let reply = async move { warp::test::request().reply(&app).await };
     let mut reply: Pin<Box<dyn Future<Output = _>>> = Box::pin(reply);

@@ -1,5 +1,7 @@
 //! What routes see inside of `wrap`, and what it does to their responses.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::convert::Infallible;
@@ -98,12 +100,12 @@ async fn what_a_rejected_route_wrote_is_stored_with_the_answer_of_another() {
 
 #[tokio::test]
 async fn an_answer_of_500_drops_the_changes() {
-    fn fail(session: Session) -> Result<impl Reply, Error> {
+    async fn fail(session: Session) -> Result<impl Reply, Error> {
         session.insert("visits", 100)?;
         Ok(StatusCode::INTERNAL_SERVER_ERROR)
     }
     let store = TestStore::default();
-    let app = wrap(visits().or(warp::path!("fail").and(session()).map(fail)), store.manager());
+    let app = wrap(visits().or(warp::path!("fail").and(session()).then(fail)), store.manager());
     let cookie = visitor(&app).await;
 
     let response = request().path("/fail").header("cookie", &cookie).reply(&app).await;

@@ -1,5 +1,7 @@
 //! The contract that all adapters keep.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::net::SocketAddr;
 
 use session_testing::adapter;

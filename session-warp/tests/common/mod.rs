@@ -1,5 +1,5 @@
 //! A store that counts its calls, and fails or waits when told to, and a client that says exactly what it is given.
-#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(dead_code, unreachable_pub, reason = "each file of tests uses its part of it")]
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
