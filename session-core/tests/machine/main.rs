@@ -180,7 +180,7 @@ fn request() -> impl Strategy<Value = Request> {
 }
 
 fn schedule() -> impl Strategy<Value = Vec<Turn>> {
-    let pass = prop_oneof![40 => Just(0), 4 => 1..150_u64, 1 => 700..1_100_u64];
+    let pass = prop_oneof![40 => Just(0), 4 => 1..150_u64, 3 => 300..1_100_u64];
     prop::collection::vec((0..60_usize, pass), 0..60)
 }
 

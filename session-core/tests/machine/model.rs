@@ -7,7 +7,7 @@ use session_core::{Record, StoreKey};
 
 /// Milliseconds.
 pub(crate) const IDLE: u64 = 1_000;
-pub(crate) const LIFETIME: u64 = 3_000;
+pub(crate) const LIFETIME: u64 = 1_500;
 
 /// What a handler does to the values and to who is logged in.
 #[derive(Clone, Debug, PartialEq)]

@@ -26,7 +26,7 @@ pub(crate) enum Step {
     Destroy,
     Discard,
     /// Saves, and does the steps while the save is under way.
-    Save(Vec<Step>),
+    Save(Vec<Self>),
     /// Begins to save, and drops the save after so many turns.
     CutSave(u8),
 }
@@ -354,7 +354,7 @@ impl Trace {
         self.deleted = false;
         self.told_gone = false;
         self.unsettled = false;
-        self.faults = usize::from(self.loads.is_some()) * self.faults;
+        self.faults *= usize::from(self.loads.is_some());
     }
 
     /// True if there is a logout to carry out.
