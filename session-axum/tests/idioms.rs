@@ -50,6 +50,13 @@ async fn visit(session: Session) -> Result<String, Error> {
     Ok(session.update("n", |n: &mut u64| *n += 1)?.to_string())
 }
 
+/// A middleware that writes too.
+async fn mark(session: Session, request: Request, next: Next) -> Result<Response, Error> {
+    let response = next.run(request).await;
+    session.insert("marked", session.get::<u64>("n")?)?;
+    Ok(response)
+}
+
 #[tokio::test]
 async fn a_missing_layer_is_500_with_an_empty_body() {
     let app = Router::new().route("/", get(visit));
@@ -128,14 +135,23 @@ async fn on_error_answers_for_loading_saving_and_handlers() {
 
 #[tokio::test]
 async fn a_handler_that_fails_by_itself_keeps_its_answer() {
-    async fn broken(session: Session) -> Result<(StatusCode, &'static str), Error> {
-        session.insert("n", 1)?;
+    async fn broken(session: Result<Session, Error>) -> Result<(StatusCode, &'static str), Error> {
+        if let Ok(session) = session {
+            session.insert("broken", true)?;
+        }
         Ok((StatusCode::BAD_GATEWAY, "upstream"))
     }
-    let app = Router::new().route("/", get(broken)).layer(SessionLayer::new(manager()));
-    let (status, headers, body) = ask(&app, "/", None).await;
-    assert_eq!((status, body.as_str()), (StatusCode::BAD_GATEWAY, "upstream"));
-    assert!(cookies(&headers).is_empty());
+    let (store, manager) = failing();
+    let app = Router::new().route("/", get(broken)).route("/visit", get(visit)).layer(SessionLayer::new(manager));
+    let (_, headers, _) = ask(&app, "/visit", None).await;
+    for fail in [false, true] {
+        if fail {
+            store.fail(Verb::Load);
+        }
+        let (status, headers, body) = ask(&app, "/", cookies(&headers).first()).await;
+        assert_eq!((status, body.as_str()), (StatusCode::BAD_GATEWAY, "upstream"));
+        assert!(cookies(&headers).is_empty());
+    }
 }
 
 #[tokio::test]
@@ -170,7 +186,7 @@ async fn nested_routers_with_one_manager_have_one_session_and_one_cookie() {
     let store = Counting::new(MemoryStore::new());
     let manager = SessionManager::stored(store.clone(), keys()).build().expect("the defaults are fine");
     let inner = Router::new().route("/visit", get(visit)).layer(SessionLayer::new(manager.clone()));
-    let app = Router::new().nest("/in", inner).layer(SessionLayer::new(manager));
+    let app = Router::new().nest("/in", inner).layer(from_fn(mark)).layer(SessionLayer::new(manager));
     let (_, headers, body) = ask(&app, "/in/visit", None).await;
     assert_eq!((body.as_str(), cookies(&headers).len(), store.total()), ("1", 1, 1));
     assert_eq!(headers.get_all("vary").iter().count(), 1);
@@ -186,11 +202,6 @@ async fn two_extractors_and_a_middleware_have_the_same_session() {
     }
     async fn marked(session: Session) -> Result<String, Error> {
         Ok(session.get::<u64>("marked")?.unwrap_or_default().to_string())
-    }
-    async fn mark(session: Session, request: Request, next: Next) -> Result<Response, Error> {
-        let response = next.run(request).await;
-        session.insert("marked", session.get::<u64>("n")?)?;
-        Ok(response)
     }
     let store = Counting::new(MemoryStore::new());
     let manager = SessionManager::stored(store.clone(), keys()).build().expect("the defaults are fine");
