@@ -270,3 +270,6 @@ impl Envelope {
         Some(Self { id: SessionId::from_verified(id), times: written.times, record: written.record.into() })
     }
 }
+
+#[cfg(test)]
+mod tests;
