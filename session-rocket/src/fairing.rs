@@ -1,6 +1,7 @@
 //! The fairing: the way of a request through Rocket, from its cookies to the headers of its response.
 
 use std::fmt;
+use std::sync::Arc;
 
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::Status;
@@ -10,57 +11,70 @@ use tokio::runtime::Handle;
 
 use crate::local::Local;
 
-/// Brings sessions to the routes and catchers of a Rocket.
+/// Brings sessions to the routes and catchers of a Rocket. Of two, the one attached last counts.
 ///
-/// Attached twice, the last one counts, as Rocket's singletons do.
+/// ```
+/// use rocket::local::blocking::Client;
+/// use rocket::{get, routes};
+/// use session_rocket::{Error, KeyRing, MemoryStore, Secret, Session, SessionFairing, SessionManager};
+///
+/// #[get("/")]
+/// fn visit(session: Session) -> Result<&'static str, Error> {
+///     session.insert("n", 1)?;
+///     Ok("welcome")
+/// }
+///
+/// let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+/// let app = rocket::build().mount("/", routes![visit]).attach(SessionFairing::new(manager));
+/// let client = Client::tracked(app).unwrap();
+/// assert!(client.get("/").dispatch().headers().contains("set-cookie"));
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone)]
-pub struct SessionFairing<A = DefaultAnswer> {
+pub struct SessionFairing {
     manager: SessionManager,
-    answer: A,
+    answer: Arc<dyn Fn(&Error) -> Response<'static> + Send + Sync>,
 }
 
 impl SessionFairing {
     /// A fairing that answers session errors with their status and an empty body.
     ///
-    /// ```
-    /// use rocket::local::blocking::Client;
-    /// use session_rocket::{KeyRing, MemoryStore, Secret, SessionFairing, SessionManager};
-    ///
-    /// let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
-    /// let client = Client::tracked(rocket::build().attach(SessionFairing::new(manager)));
-    /// assert!(client.is_ok());
-    /// # Ok::<(), session_core::Error>(())
-    /// ```
+    /// See [`SessionFairing`] for an example.
     #[must_use]
-    pub const fn new(manager: SessionManager) -> Self {
-        Self { manager, answer: DefaultAnswer }
+    pub fn new(manager: SessionManager) -> Self {
+        let answer = |error: &Error| Response::build().status(Status::new(error.status())).finalize();
+        Self { manager, answer: Arc::new(answer) }
     }
-}
 
-impl<A> SessionFairing<A> {
     /// Answers with `answer(&error)` instead where the session could not be saved, or could not be loaded and the
     /// handler went on without it. An error that a handler returned, or that kept it from being called, goes to the
     /// application's catchers, as every error does in Rocket.
     ///
+    /// Rocket lets nobody call a catcher at this late point. For the same reason the response lacks the headers of
+    /// fairings that were attached before this one, Rocket's own `Shield` among them; attach that once more, behind.
+    ///
     /// ```
     /// use rocket::Response;
     /// use rocket::http::Status;
-    /// use rocket::local::blocking::Client;
-    /// use session_rocket::{KeyRing, MemoryStore, Secret, SessionFairing, SessionManager};
+    /// # use session_rocket::{KeyRing, MemoryStore, Secret, SessionFairing, SessionManager};
+    /// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
     ///
-    /// let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
-    /// let fairing = SessionFairing::new(manager).on_error(|error| {
-    ///     Response::build().status(Status::new(error.status())).raw_header("retry-after", "5").finalize()
-    /// });
-    /// assert!(Client::tracked(rocket::build().attach(fairing)).is_ok());
+    /// let sessions = SessionFairing::new(manager)
+    ///     .on_error(|_| Response::build().status(Status::ServiceUnavailable).raw_header("retry-after", "5").finalize());
+    /// # assert!(format!("{sessions:?}").starts_with("SessionFairing"));
     /// # Ok::<(), session_core::Error>(())
     /// ```
     #[must_use]
-    pub fn on_error<F>(self, answer: F) -> SessionFairing<F>
-    where
-        F: Fn(&Error) -> Response<'static>,
-    {
-        SessionFairing { manager: self.manager, answer }
+    pub fn on_error(self, answer: impl Fn(&Error) -> Response<'static> + Send + Sync + 'static) -> Self {
+        Self { answer: Arc::new(answer), ..self }
+    }
+
+    fn finish(&self, response: &mut Response<'_>, effects: &Effects) {
+        // What a handler or a catcher answered stays, if it failed already.
+        if let Some(error) = effects.failure().filter(|_| response.status().code < 500) {
+            *response = (self.answer)(error);
+        }
+        effects.apply(&mut Head(response));
     }
 }
 
@@ -70,31 +84,9 @@ impl From<SessionManager> for SessionFairing {
     }
 }
 
-impl<A> fmt::Debug for SessionFairing<A> {
+impl fmt::Debug for SessionFairing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionFairing").field("manager", &self.manager).finish_non_exhaustive()
-    }
-}
-
-/// Turns an error into a response. Functions from `&Error` to a response do.
-pub trait Answer {
-    /// The response for `error`.
-    fn answer(&self, error: &Error) -> Response<'static>;
-}
-
-/// The error's status, nothing in the body.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DefaultAnswer;
-
-impl Answer for DefaultAnswer {
-    fn answer(&self, error: &Error) -> Response<'static> {
-        Response::build().status(Status::new(error.status())).finalize()
-    }
-}
-
-impl<F: Fn(&Error) -> Response<'static>> Answer for F {
-    fn answer(&self, error: &Error) -> Response<'static> {
-        self(error)
     }
 }
 
@@ -102,21 +94,13 @@ impl<F: Fn(&Error) -> Response<'static>> Answer for F {
 pub(crate) struct Installed(pub(crate) SessionManager);
 
 #[rocket::async_trait]
-impl<A: Answer + Send + Sync + 'static> Fairing for SessionFairing<A> {
+impl Fairing for SessionFairing {
     fn info(&self) -> Info {
         Info { name: "Sessions", kind: Kind::Ignite | Kind::Request | Kind::Response | Kind::Singleton }
     }
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
-        // Fairings with different answers are different types to Rocket, so not each other's singletons.
-        match rocket.state::<Installed>() {
-            None => Ok(rocket.manage(Installed(self.manager.clone()))),
-            Some(Installed(other)) if other.is(&self.manager) => Ok(rocket),
-            Some(_) => {
-                tracing::error!("two SessionFairings of different managers on this Rocket: leave one .attach(…) out");
-                Err(rocket)
-            }
-        }
+        Ok(rocket.manage(Installed(self.manager.clone())))
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
@@ -125,22 +109,11 @@ impl<A: Answer + Send + Sync + 'static> Fairing for SessionFairing<A> {
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
         let Some(slot) = Local::of(request).end() else { return };
-        let effects = match slot.close(response.status().code) {
-            Close::Untouched => return,
-            Close::Ready(effects) => effects,
-            Close::Io(close) => detach(close).await,
-        };
-        self.finish(response, &effects);
-    }
-}
-
-impl<A: Answer> SessionFairing<A> {
-    fn finish(&self, response: &mut Response<'_>, effects: &Effects) {
-        // What a handler or a catcher answered stays, if it failed already.
-        if let Some(error) = effects.failure().filter(|_| response.status().code < 500) {
-            *response = self.answer.answer(error);
+        match slot.close(response.status().code) {
+            Close::Untouched => {}
+            Close::Ready(effects) => self.finish(response, &effects),
+            Close::Io(close) => self.finish(response, &detach(close).await),
         }
-        effects.apply(&mut Head(response));
     }
 }
 

@@ -1,6 +1,5 @@
 //! What handlers see: the session, and its error.
 
-use std::fmt;
 use std::ops::Deref;
 
 use rocket::http::Status;
@@ -77,32 +76,20 @@ impl Sentinel for Session {
 }
 
 /// A session error as a response: the page of the application's catcher for its status.
-#[derive(Clone, Debug)]
-pub struct Error(session_core::Error);
+///
+/// ```
+/// let error = session_rocket::Error::from(session_core::Error::Gone);
+/// assert_eq!(error.status(), 409);
+/// ```
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(#[from] session_core::Error);
 
 impl Deref for Error {
     type Target = session_core::Error;
 
     fn deref(&self) -> &Self::Target {
         &self.0
-    }
-}
-
-impl From<session_core::Error> for Error {
-    fn from(error: session_core::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
     }
 }
 

@@ -16,14 +16,21 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Attach it last among the fairings that write to the session when a response passes: after it, the session is closed.
-//! The page of [`SessionFairing::on_error`] has the headers of those fairings only that were attached after it.
+//! # Where to put it
 //!
-//! A handler whose client leaves is run to its end by Rocket, and its changes are saved. A catcher sees the session as
-//! the handler that failed left it, in memory; a response of 5xx drops these changes, a logout excepted. The page of a
-//! request that no route could get, such as one of an unknown method, passes no fairing: what its catcher writes is lost.
+//! Attach it last among the fairings that write to the session when a response passes: after it, the session is closed.
+//! Its place among `.mount(…)` and `.register(…)` doesn't matter.
+//!
+//! A catcher sees the session as the handler that failed left it, in memory, and may write to it. If the response is a
+//! 5xx, the changes of both are dropped, a logout excepted. A request that Rocket can't parse, such as one of an unknown
+//! method, goes to its catcher past all fairings: what that catcher writes is lost, and its logout is carried out.
 //!
 //! Rocket drops header lines that are not UTF-8 before anybody sees them, so a cookie on such a line is no session.
+//!
+//! # When the client leaves
+//!
+//! The handler runs to its end, whichever way the client left, and what it changed is saved. A handler that panics is
+//! answered with a 500 by Rocket: what it changed is lost, and its logout is carried out.
 
 mod fairing;
 mod guard;
@@ -33,5 +40,5 @@ pub use session_core::{
     ConfigError, KeyRing, MemoryStore, Revocation, SameSite, Secret, SessionManager, SessionManagerBuilder,
 };
 
-pub use crate::fairing::{Answer, DefaultAnswer, SessionFairing};
+pub use crate::fairing::SessionFairing;
 pub use crate::guard::{Error, Session};

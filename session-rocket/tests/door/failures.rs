@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rocket::http::Status;
 use rocket::local::blocking::Client;
+use rocket::shield::Shield;
 use rocket::{Response, catch, catchers, get, routes};
 use session_core::Error;
 use session_rocket::SessionFairing;
@@ -104,6 +105,18 @@ fn on_error_answers_for_a_session_that_could_not_be_saved() {
     }
     store.failing(&[]);
     assert_eq!(client.get("/visit").dispatch().into_string().unwrap(), "visit 1");
+}
+
+#[test]
+fn a_shield_attached_behind_protects_what_replaces_a_response() {
+    let store = TestStore::default();
+    store.failing(&["create"]);
+    let before = app_with(&store);
+    let behind = app_with(&store).attach(Shield::default());
+    for (rocket, protected) in [(before, false), (behind, true)] {
+        let response = Client::tracked(rocket).unwrap().get("/visit").dispatch().headers().contains("x-frame-options");
+        assert_eq!(response, protected);
+    }
 }
 
 #[test]

@@ -221,6 +221,17 @@ impl TestStore {
         assert_eq!(self.live(), live, "live sessions after five seconds");
     }
 
+    /// Until it is asked for this.
+    pub(crate) async fn asked(&self, verb: &str) {
+        for _ in 0..2_000 {
+            if self.mood.lock().unwrap().calls.contains(&verb) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("the store was not asked for {verb}");
+    }
+
     async fn begin(&self, verb: &'static str) -> Result<(), StoreError> {
         let mood = {
             let mut mood = self.mood.lock().unwrap();
