@@ -88,6 +88,10 @@ where
 macro_rules! sentences {
     ($($module:ident::$sentence:ident,)*) => {
         /// The names of the sentences, so that a test can see that none got lost.
+        ///
+        /// ```
+        /// assert!(session_testing::adapter::SENTENCES.contains(&"logout_survives_a_panic"));
+        /// ```
         pub const SENTENCES: &[&str] = &[$(stringify!($sentence)),*];
 
         /// As [`suite`], but returns the names of the sentences that failed: to test the suite's own teeth on a broken

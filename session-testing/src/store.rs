@@ -45,10 +45,22 @@ where
 macro_rules! sentences {
     ($($module:ident::$sentence:ident,)*) => {
         /// The names of the sentences, so that a test can see that none got lost.
+        ///
+        /// ```
+        /// assert!(session_testing::store::SENTENCES.contains(&"a_deleted_key_can_be_created_again"));
+        /// ```
         pub const SENTENCES: &[&str] = &[$(stringify!($sentence)),*];
 
         /// As [`suite`], but returns the names of the sentences that failed: to test the suite's own teeth on a broken
         /// store.
+        ///
+        /// ```
+        /// # use session_core::MemoryStore;
+        /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        /// let failed = session_testing::store::failures(|| async { MemoryStore::new() }).await;
+        /// assert!(failed.is_empty());
+        /// # });
+        /// ```
         pub async fn failures<S, F>(make: impl Fn() -> F) -> Vec<&'static str>
         where
             S: SessionStore,

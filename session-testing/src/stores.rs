@@ -139,17 +139,46 @@ pub struct Counting<S> {
 
 impl<S> Counting<S> {
     /// Counts what `inner` is asked for, from zero.
+    ///
+    /// ```
+    /// # use session_core::{MemoryStore};
+    /// # use session_testing::stores::{Counting};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Counting::new(MemoryStore::new());
+    /// assert_eq!(store.total(), 0);
+    /// # });
+    /// ```
     pub fn new(inner: S) -> Self {
         Self { inner, counts: Arc::default() }
     }
 
     /// How often it was asked for `verb`.
+    ///
+    /// ```
+    /// # use session_core::{MemoryStore, SessionStore};
+    /// # use session_testing::stores::{Counting, Verb};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Counting::new(MemoryStore::new());
+    /// store.sweep(10).await.unwrap();
+    /// assert_eq!((store.count(Verb::Sweep), store.count(Verb::Load)), (1, 0));
+    /// # });
+    /// ```
     #[must_use]
     pub fn count(&self, verb: Verb) -> usize {
         self.counts[verb as usize].load(Ordering::SeqCst)
     }
 
     /// How often it was asked for anything.
+    ///
+    /// ```
+    /// # use session_core::{MemoryStore, SessionStore};
+    /// # use session_testing::stores::{Counting, Verb};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Counting::new(MemoryStore::new());
+    /// store.sweep(10).await.unwrap();
+    /// assert_eq!(store.total(), 1);
+    /// # });
+    /// ```
     #[must_use]
     pub fn total(&self) -> usize {
         Verb::ALL.iter().map(|verb| self.count(*verb)).sum()
@@ -174,21 +203,61 @@ pub struct Failing<S> {
 
 impl<S> Failing<S> {
     /// Fails nothing of `inner` yet.
+    ///
+    /// ```
+    /// # use session_core::{MemoryStore, SessionStore};
+    /// # use session_testing::stores::{Failing, Verb};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Failing::new(MemoryStore::new());
+    /// assert!(store.sweep(10).await.is_ok());
+    /// # });
+    /// ```
     pub fn new(inner: S) -> Self {
         Self { inner, failing: Arc::default() }
     }
 
     /// From now on `verb` fails.
+    ///
+    /// ```
+    /// # use session_core::{MemoryStore, SessionStore};
+    /// # use session_testing::stores::{Failing, Verb};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Failing::new(MemoryStore::new());
+    /// store.fail(Verb::Sweep);
+    /// assert!(store.sweep(10).await.is_err());
+    /// # });
+    /// ```
     pub fn fail(&self, verb: Verb) {
         self.failing[verb as usize].store(true, Ordering::SeqCst);
     }
 
     /// From now on everything fails.
+    ///
+    /// ```
+    /// # use session_core::{MemoryStore, SessionStore};
+    /// # use session_testing::stores::{Failing, Verb};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Failing::new(MemoryStore::new());
+    /// store.fail_all();
+    /// assert!(store.sweep(10).await.is_err());
+    /// # });
+    /// ```
     pub fn fail_all(&self) {
         Verb::ALL.iter().for_each(|verb| self.fail(*verb));
     }
 
     /// From now on nothing fails.
+    ///
+    /// ```
+    /// # use session_core::{MemoryStore, SessionStore};
+    /// # use session_testing::stores::{Failing, Verb};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Failing::new(MemoryStore::new());
+    /// store.fail_all();
+    /// store.recover();
+    /// assert!(store.sweep(10).await.is_ok());
+    /// # });
+    /// ```
     pub fn recover(&self) {
         self.failing.iter().for_each(|failing| failing.store(false, Ordering::SeqCst));
     }
@@ -215,16 +284,49 @@ pub struct Slow<S> {
 
 impl<S> Slow<S> {
     /// As fast as `inner`, for now.
+    ///
+    /// ```
+    /// # use session_core::{MemoryStore, SessionStore};
+    /// # use session_testing::stores::{Slow, Verb};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Slow::new(MemoryStore::new());
+    /// assert_eq!(store.sweep(10).await.unwrap(), 0);
+    /// # });
+    /// ```
     pub fn new(inner: S) -> Self {
         Self { inner, delays: Arc::default() }
     }
 
     /// From now on the wrapped store hears of `verb` only after `delay`; a microsecond is the least that counts.
+    ///
+    /// ```
+    /// # use session_core::{MemoryStore, SessionStore};
+    /// # use session_testing::stores::{Slow, Verb};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Slow::new(MemoryStore::new());
+    /// store.before_it(Verb::Sweep, std::time::Duration::from_millis(5));
+    /// let start = std::time::Instant::now();
+    /// store.sweep(10).await.unwrap();
+    /// assert!(start.elapsed() >= std::time::Duration::from_millis(5));
+    /// # });
+    /// ```
     pub fn before_it(&self, verb: Verb, delay: Duration) {
         self.set(verb, 0, delay);
     }
 
     /// From now on `verb` is done at once, but its caller waits for `delay` to hear of it.
+    ///
+    /// ```
+    /// # use session_core::{MemoryStore, SessionStore};
+    /// # use session_testing::stores::{Slow, Verb};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Slow::new(MemoryStore::new());
+    /// store.after_it(Verb::Sweep, std::time::Duration::from_millis(5));
+    /// let start = std::time::Instant::now();
+    /// store.sweep(10).await.unwrap();
+    /// assert!(start.elapsed() >= std::time::Duration::from_millis(5));
+    /// # });
+    /// ```
     pub fn after_it(&self, verb: Verb, delay: Duration) {
         self.set(verb, 1, delay);
     }
