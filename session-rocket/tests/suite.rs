@@ -1,9 +1,10 @@
 //! The contract that every adapter keeps, over real connections.
 
+use std::collections::HashSet;
 use std::io::Cursor;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use rocket::config::LogLevel;
+use rocket::config::{LogLevel, Shutdown};
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
 use rocket::{Config, Request, Response, get, routes};
@@ -50,6 +51,16 @@ impl<'r> rocket::request::FromRequest<'r> for Query<'r> {
 
     async fn from_request(request: &'r Request<'_>) -> rocket::request::Outcome<Self, Self::Error> {
         rocket::request::Outcome::Success(Self(request.uri().query().map_or("", |query| query.as_str())))
+    }
+}
+
+/// Signals are for the test, which they end.
+fn unattended() -> Shutdown {
+    Shutdown {
+        ctrlc: false,
+        #[cfg(unix)]
+        signals: HashSet::new(),
+        ..Shutdown::default()
     }
 }
 

@@ -1,9 +1,11 @@
 //! An application, a store that fails and dawdles as it is told, and a server on a free port.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rocket::config::{LogLevel, Shutdown};
 use rocket::fairing::AdHoc;
 use rocket::http::{Cookie, CookieJar, Status};
 use rocket::local::blocking::LocalResponse;
@@ -137,8 +139,9 @@ pub(crate) fn app_at(gate: &Gate) -> Rocket<Build> {
     let config = Config {
         address: Ipv4Addr::LOCALHOST.into(),
         port: 0,
+        shutdown: unattended(),
         workers: 1,
-        log_level: rocket::config::LogLevel::Off,
+        log_level: LogLevel::Off,
         ..Config::debug_default()
     };
     let routes = routes![
@@ -157,6 +160,16 @@ pub(crate) fn app_at(gate: &Gate) -> Rocket<Build> {
         write_then_wait
     ];
     rocket::custom(config).manage(gate.clone()).mount("/", routes)
+}
+
+/// Signals are for the test, which they end.
+fn unattended() -> Shutdown {
+    Shutdown {
+        ctrlc: false,
+        #[cfg(unix)]
+        signals: HashSet::new(),
+        ..Shutdown::default()
+    }
 }
 
 pub(crate) fn manager(store: &TestStore) -> SessionManager {
