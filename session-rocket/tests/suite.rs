@@ -66,8 +66,13 @@ fn unattended() -> Shutdown {
 
 async fn serve(manager: SessionManager) -> SocketAddr {
     let (tell, port) = oneshot::channel();
-    let config =
-        Config { address: Ipv4Addr::LOCALHOST.into(), port: 0, log_level: LogLevel::Off, ..Config::debug_default() };
+    let config = Config {
+        address: Ipv4Addr::LOCALHOST.into(),
+        port: 0,
+        shutdown: unattended(),
+        log_level: LogLevel::Off,
+        ..Config::debug_default()
+    };
     let rocket = rocket::custom(config)
         .mount("/", routes![none, session, optional])
         .attach(SessionFairing::new(manager))
