@@ -79,10 +79,13 @@ pub(crate) fn plan(
     if changes.destroyed {
         return Plan::Delete;
     }
-    if answer == Answer::Served && changes.renewed {
+    if answer == Answer::Failed {
+        return Plan::Nothing;
+    }
+    if changes.renewed {
         return Plan::Rename(result.clone());
     }
-    if answer == Answer::Served && *result != base.record {
+    if *result != base.record {
         return Plan::Update(result.clone());
     }
     // Only a session that is seen to be alive gets its cookie re-issued, hence the touch.
@@ -283,7 +286,7 @@ mod tests {
             // failed
             ("loaded: wrote, failed", guest(), did(&[insert("n", 2)]), Failed, 0, Plan::Nothing),
             ("loaded: login, failed", guest(), did(&[login("ada")]), Failed, 0, Plan::Nothing),
-            ("loaded: read, failed, touch is due", guest(), did(&[]), Failed, 20, Plan::Touch),
+            ("loaded: read, failed, touch is due", guest(), did(&[]), Failed, 20, Plan::Nothing),
             ("loaded: destroyed, failed", ada(), destroyed(&[insert("n", 1)]), Failed, 0, Plan::Delete),
             // rotation of secrets
             ("retired: read", retired(), did(&[]), Served, 0, Plan::Touch),
