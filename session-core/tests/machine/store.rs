@@ -213,7 +213,7 @@ impl SessionStore for Interleaved {
             assert!(!trace.ending, "touched a session that it was to end");
             let unchanged = trace.seen.clone().after(&trace.writing) == trace.seen;
             let renamed = trace.writing.iter().any(Verb::renames);
-            assert!(trace.failed || unchanged && !renamed, "touched where it had to write");
+            assert!(!trace.failed && unchanged && !renamed, "touched where it had to write, or to do nothing");
             assert_eq!(outcome == Touch::Touched, world.model.content(key, now).is_some());
             if outcome == Touch::Touched {
                 world.model.touch(key, now);
