@@ -182,13 +182,15 @@ impl Memory {
         Err(StoreError::new("creating", Full(self.capacity)))
     }
 
-    /// Whether there is room now that what had expired is dropped. A flood of refused sessions searches the whole store ten times a second at
-    /// most, and one shard otherwise.
+    /// Whether there is room now that what had expired is dropped. A flood of refused sessions searches the whole store
+    /// ten times a second at most, and one shard otherwise.
     fn make_room(&self) -> bool {
         let now = self.clock.now().as_millis();
         let searched = self.counters.searched.load(Ordering::Relaxed);
         let shards = if now.abs_diff(searched) < 100 { 1 } else { SHARDS };
-        self.counters.searched.store(now, Ordering::Relaxed);
+        if shards == SHARDS {
+            self.counters.searched.store(now, Ordering::Relaxed);
+        }
         (0..shards).any(|_| {
             self.sweep_next_shard(usize::MAX);
             self.counters.held.load(Ordering::Relaxed) < self.capacity
@@ -422,6 +424,27 @@ mod tests {
         store.rename(&key(2), &key(1), &record, Version::FIRST).await.unwrap();
         store.sweep(usize::MAX).await.unwrap();
         assert_eq!((held(&store), store.live()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_refused_sessions_does_not_hide_what_expired() {
+        let (store, clock) = stopped();
+        let store = store.capacity(10);
+        for number in 0..10 {
+            store.create(&key(number), &record(10, None)).await.unwrap();
+        }
+        for number in 10..60 {
+            clock.advance(Duration::from_millis(50));
+            store.create(&key(number), &record(10, None)).await.unwrap_err();
+        }
+        store.touch(&key(0)).await.unwrap();
+        clock.advance(Duration::from_millis(7_450));
+        store.create(&key(60), &record(10, None)).await.unwrap_err();
+        clock.advance(Duration::from_millis(60));
+        store.create(&key(61), &record(10, None)).await.unwrap_err();
+        clock.advance(Duration::from_millis(60));
+        store.create(&key(62), &record(10, None)).await.unwrap();
+        assert_eq!(store.live(), 2);
     }
 
     #[tokio::test]
