@@ -66,6 +66,26 @@ async fn a_sweep_frees_what_has_expired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_counters_are_those_of_the_store_and_live_is_null_without_one() {
+    on_all_in_every_mode(&[], |lab| async move {
+        Browser::new(&lab).expect("POST /set?k=k&v=v", OK).await;
+        let stats = lab.stats().await;
+        let stored = if stats["live"].is_null() { 0 } else { 1 };
+        assert_eq!(stats["live"].as_u64().unwrap_or_default(), stored, "{}", lab.name);
+        for (counter, count) in [("create", stored), ("panics", 0)] {
+            assert_eq!(stats[counter], count, "{}: {counter}", lab.name);
+        }
+        for counter in ["load", "update", "touch", "rename", "delete", "sweep"] {
+            assert_eq!(stats[counter], 0, "{}: {counter}", lab.name);
+        }
+        assert_eq!((&stats["events"]["created"], &stats["events"]["gone"]), (&1.into(), &0.into()), "{}", lab.name);
+    })
+    .await;
+    let null = |mode| async move { Lab::start("axum", &[("LAB_STORE", mode)]).stats().await["live"].is_null() };
+    assert!(!null("memory:").await && null("sealed:").await && null("signed:").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_does_not_touch_the_session_asks_no_store() {
     on_all(&[], |lab| async move {
         let mut browser = Browser::new(&lab);
