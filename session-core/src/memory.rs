@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::error::StoreError;
 use crate::expiry::Times;
 use crate::id::StoreKey;
@@ -60,12 +60,23 @@ struct Counters {
     searched: AtomicU64,
 }
 
-type Shard = HashMap<StoreKey, Entry>;
+#[derive(Default)]
+struct Shard {
+    sessions: HashMap<StoreKey, Entry>,
+    /// Where renamed sessions went, so that who wants to end one by its former key ends it all the same.
+    renamed: HashMap<StoreKey, Renamed>,
+}
 
 struct Entry {
     record: Record,
     version: Version,
     times: Times,
+}
+
+/// Kept until the session would have expired under its former key: no request that knew it runs for longer.
+struct Renamed {
+    to: StoreKey,
+    until: Timestamp,
 }
 
 impl MemoryStore {
@@ -118,13 +129,17 @@ impl MemoryStore {
     #[must_use]
     pub fn live(&self) -> usize {
         let now = self.0.clock.now();
-        self.0.shards.iter().map(|shard| lock(shard).values().filter(|entry| !entry.times.is_over(now)).count()).sum()
+        self.0
+            .shards
+            .iter()
+            .map(|shard| lock(shard).sessions.values().filter(|entry| !entry.times.is_over(now)).count())
+            .sum()
     }
 
     /// Room for how many entries is taken from the allocator, expired ones and spare room included.
     #[cfg(test)]
     fn room(&self) -> usize {
-        self.0.shards.iter().map(|shard| lock(shard).capacity()).sum()
+        self.0.shards.iter().map(|shard| lock(shard).sessions.capacity()).sum()
     }
 }
 
@@ -153,14 +168,15 @@ impl Memory {
     fn sweep_shard(&self, place: usize, limit: usize) -> usize {
         let now = self.clock.now();
         let mut shard = lock(&self.shards[place % SHARDS]);
+        let Shard { sessions, renamed } = &mut *shard;
         let over: Vec<_> =
-            shard.iter().filter(|(_, entry)| entry.times.is_over(now)).map(|(key, _)| *key).take(limit).collect();
+            sessions.iter().filter(|(_, entry)| entry.times.is_over(now)).map(|(key, _)| *key).take(limit).collect();
         for key in &over {
-            shard.remove(key);
+            sessions.remove(key);
         }
-        if shard.capacity() > 2 * shard.len().max(16) {
-            shard.shrink_to_fit();
-        }
+        renamed.retain(|_, renamed| renamed.until > now);
+        shrink(sessions);
+        shrink(renamed);
         self.counters.held.fetch_sub(over.len(), Ordering::Relaxed);
         over.len()
     }
@@ -202,6 +218,12 @@ impl Memory {
     }
 }
 
+fn shrink<T>(map: &mut HashMap<StoreKey, T>) {
+    if map.capacity() > 2 * map.len().max(16) {
+        map.shrink_to_fit();
+    }
+}
+
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     // Nothing of the user's runs under the lock, so a poisoned shard is whole all the same.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
@@ -230,7 +252,7 @@ impl SessionStore for MemoryStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
         let now = self.0.clock.now();
         let shard = self.0.shard(key);
-        let live = shard.get(key).filter(|entry| !entry.times.is_over(now));
+        let live = shard.sessions.get(key).filter(|entry| !entry.times.is_over(now));
         Ok(live.map(|entry| Loaded { record: entry.record.clone(), version: entry.version, times: entry.times, now }))
     }
 
@@ -239,7 +261,7 @@ impl SessionStore for MemoryStore {
         let now = self.0.clock.now();
         let entry = Entry { record: record.clone(), version: Version::FIRST, times: Times::begin(now, record.expiry) };
         let mut shard = self.0.shard(key);
-        let created = match shard.entry(*key) {
+        let created = match shard.sessions.entry(*key) {
             Place::Vacant(place) => {
                 place.insert(entry);
                 return Ok(Create::Created);
@@ -256,7 +278,7 @@ impl SessionStore for MemoryStore {
 
     async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
         let now = self.0.clock.now();
-        Ok(match self.0.shard(key).get_mut(key).filter(|entry| !entry.times.is_over(now)) {
+        Ok(match self.0.shard(key).sessions.get_mut(key).filter(|entry| !entry.times.is_over(now)) {
             None => Update::Gone,
             Some(entry) if entry.version != seen => Update::Conflict,
             Some(entry) => {
@@ -272,7 +294,7 @@ impl SessionStore for MemoryStore {
 
     async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
         let now = self.0.clock.now();
-        Ok(match self.0.shard(key).get_mut(key).filter(|entry| !entry.times.is_over(now)) {
+        Ok(match self.0.shard(key).sessions.get_mut(key).filter(|entry| !entry.times.is_over(now)) {
             None => Touch::Gone,
             Some(entry) => {
                 entry.times = entry.times.touched(now, entry.record.expiry);
@@ -290,18 +312,21 @@ impl SessionStore for MemoryStore {
     ) -> Result<Update, StoreError> {
         let now = self.0.clock.now();
         self.0.with_both(old, new, |from, to| {
-            let Some(entry) = from.get(old).filter(|entry| !entry.times.is_over(now)) else { return Ok(Update::Gone) };
+            let Some(entry) = from.sessions.get(old).filter(|entry| !entry.times.is_over(now)) else {
+                return Ok(Update::Gone);
+            };
             if entry.version != seen {
                 return Ok(Update::Conflict);
             }
             let entry =
                 Entry { record: record.clone(), version: seen.next(), times: entry.times.touched(now, record.expiry) };
-            let taken = to.as_deref().unwrap_or(from).get(new).is_some_and(|entry| !entry.times.is_over(now));
+            let taken = to.as_deref().unwrap_or(from).sessions.get(new).is_some_and(|entry| !entry.times.is_over(now));
             if taken {
                 return Err(StoreError::new("renaming", "the new key is taken"));
             }
-            from.remove(old);
-            if to.unwrap_or(from).insert(*new, entry).is_some() {
+            from.sessions.remove(old);
+            from.renamed.insert(*old, Renamed { to: *new, until: entry.times.expires });
+            if to.unwrap_or(from).sessions.insert(*new, entry).is_some() {
                 self.0.leave();
             }
             Ok(Update::Updated)
@@ -309,8 +334,14 @@ impl SessionStore for MemoryStore {
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        if self.0.shard(key).remove(key).is_some() {
-            self.0.leave();
+        let mut next = Some(*key);
+        while let Some(key) = next {
+            let mut shard = self.0.shard(&key);
+            if shard.sessions.remove(&key).is_some() {
+                self.0.leave();
+            }
+            // Each step takes one away, so a chain of renames ends.
+            next = shard.renamed.remove(&key).map(|renamed| renamed.to);
         }
         Ok(())
     }
@@ -401,6 +432,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn former_keys_are_forgotten_when_nobody_can_know_them_any_more() {
+        let former = |store: &MemoryStore| store.0.shards.iter().map(|shard| lock(shard).renamed.len()).sum::<usize>();
+        let (store, clock) = stopped();
+        let record = record(10, None);
+        store.create(&key(0), &record).await.unwrap();
+        let mut version = Version::FIRST;
+        for number in 0..100 {
+            store.rename(&key(number), &key(number + 1), &record, version).await.unwrap();
+            version = version.next();
+        }
+        assert_eq!((store.live(), held(&store), former(&store)), (1, 1, 100));
+        store.delete(&key(60)).await.unwrap();
+        assert_eq!((store.live(), held(&store), former(&store)), (0, 0, 60));
+        clock.advance(Duration::from_secs(10));
+        store.sweep(usize::MAX).await.unwrap();
+        assert_eq!(former(&store), 0);
+    }
+
+    #[tokio::test]
     async fn every_verb_counts_right() {
         let (store, clock) = stopped();
         let record = record(1, None);
@@ -410,7 +460,7 @@ mod tests {
             store.rename(&key(first), &key(second), &record, Version::FIRST).await.unwrap();
             assert_eq!(held(&store), 1);
             store.delete(&key(first)).await.unwrap();
-            assert_eq!(held(&store), 1);
+            assert_eq!(held(&store), 0);
             store.delete(&key(second)).await.unwrap();
             store.delete(&key(second)).await.unwrap();
             assert_eq!(held(&store), 0);

@@ -17,6 +17,7 @@ use crate::record::Record;
 /// - The store stamps the [`Times`] by its own clock: `create` begins them, `update`, `touch` and `rename` move
 ///   `seen` and the idle deadline, never beyond the lifetime.
 /// - Each verb is atomic, also against all others.
+/// - A former key serves `delete` alone; in every other verb it is absent.
 /// - An error means that the outcome is unknown or nothing happened; a verb never succeeds halfway.
 ///
 /// Write implementations with `#[async_trait]`, which this crate re-exports. See [`MemoryStore`](crate::MemoryStore)
@@ -60,7 +61,9 @@ pub trait SessionStore: Send + Sync + 'static {
         seen: Version,
     ) -> Result<Update, StoreError>;
 
-    /// Makes sure that there is no record. Doing it twice is fine.
+    /// Makes sure that there is no record under `key`, nor under any key it was renamed to since: who loaded a session
+    /// and ends it has ended it, even if another request renewed it meanwhile. Where it went has to be known for as long
+    /// as the record had to live under `key`. Doing it twice is fine.
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError>;
 
     /// Frees what expired records take up, at most `limit` of them, and says how many it was. Never called on the

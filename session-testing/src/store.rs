@@ -93,6 +93,7 @@ sentences! {
     verbs::renaming_a_missing_record_makes_nothing,
     verbs::renaming_onto_a_taken_key_is_an_error_and_both_stay,
     verbs::deleting_twice_is_fine_and_takes_no_other,
+    verbs::deleting_by_a_former_key_ends_the_session,
     verbs::a_deleted_key_can_be_created_again,
     verbs::every_record_comes_back_equal,
     verbs::records_of_a_megabyte_come_back_equal,
@@ -111,7 +112,7 @@ sentences! {
     race::fifty_writers_of_one_record_lose_nothing,
     race::nothing_brings_back_what_was_deleted,
     race::of_many_renames_one_wins,
-    race::a_rename_against_a_delete_leaves_the_old_one_dead,
+    race::a_rename_against_a_delete_leaves_neither_alive,
     race::a_rename_against_a_writer_loses_neither,
     race::a_rename_has_no_moment_with_both_or_neither,
 }

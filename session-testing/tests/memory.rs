@@ -27,7 +27,7 @@ async fn one_thread_is_enough() {
 
 #[test]
 fn no_sentence_got_lost() {
-    assert_eq!(store::SENTENCES.len(), 35);
+    assert_eq!(store::SENTENCES.len(), 36);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,6 +60,7 @@ fn every_fault_is_found() {
         (Fault::RenameHasTwoSteps, "a_rename_has_no_moment_with_both_or_neither"),
         (Fault::RenameOverwrites, "renaming_onto_a_taken_key_is_an_error_and_both_stay"),
         (Fault::RenameBeginsAnew, "renaming_moves_the_record_in_one_step"),
+        (Fault::DeleteForgetsRenames, "deleting_by_a_former_key_ends_the_session"),
         (Fault::DeleteFailsTwice, "deleting_twice_is_fine_and_takes_no_other"),
         (Fault::NothingExpires, "an_expired_record_is_absent_in_every_verb"),
         (Fault::SweepsTooMuch, "sweeping_takes_the_expired_within_its_limit_and_leaves_the_living"),
@@ -95,6 +96,7 @@ enum Fault {
     RenameHasTwoSteps,
     RenameOverwrites,
     RenameBeginsAnew,
+    DeleteForgetsRenames,
     DeleteFailsTwice,
     NothingExpires,
     SweepsTooMuch,
@@ -108,6 +110,7 @@ enum Fault {
 /// The simplest store there can be, but for its fault.
 struct Simple {
     entries: Mutex<HashMap<StoreKey, Entry>>,
+    renamed: Mutex<HashMap<StoreKey, StoreKey>>,
     fault: Fault,
 }
 
@@ -121,7 +124,7 @@ struct Entry {
 
 impl Simple {
     fn new(fault: Fault) -> Self {
-        Self { entries: Mutex::default(), fault }
+        Self { entries: Mutex::default(), renamed: Mutex::default(), fault }
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<StoreKey, Entry>> {
@@ -257,11 +260,20 @@ impl SessionStore for Simple {
             Some(_) => {}
         }
         entries.insert(*new, renamed);
+        if !self.has(Fault::DeleteForgetsRenames) {
+            self.renamed.lock().expect("nothing panics under the lock").insert(*old, *new);
+        }
         Ok(Update::Updated)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        match self.entries().remove(key) {
+        // A rename holds the entries while it notes the new key, so neither can slip past the other.
+        let mut entries = self.entries();
+        let mut key = *key;
+        while let Some(to) = self.renamed.lock().expect("nothing panics under the lock").remove(&key) {
+            key = to;
+        }
+        match entries.remove(&key) {
             None if self.has(Fault::DeleteFailsTwice) => Err(StoreError::new("deleting", "no such row")),
             _ => Ok(()),
         }

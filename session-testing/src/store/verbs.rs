@@ -155,6 +155,26 @@ pub(super) async fn deleting_twice_is_fine_and_takes_no_other(store: Arc<impl Se
     assert_eq!(number(&store.loaded(&other).await.record), 2);
 }
 
+pub(super) async fn deleting_by_a_former_key_ends_the_session(store: Arc<impl SessionStore>) {
+    let store = Sound(store);
+    let other = store.created(&record(1)).await;
+    for renames in 1..4 {
+        let mut keys = vec![store.created(&record(0)).await];
+        let mut version = Version::FIRST;
+        for n in 0..renames {
+            keys.push(key());
+            let renamed = store.rename(&keys[n], &keys[n + 1], &record(1), version).await;
+            assert_eq!(renamed, Update::Updated);
+            version = version.next();
+        }
+        store.delete(&keys[0]).await;
+        for key in &keys {
+            assert!(!store.is_live(key).await, "alive after {renames} renames and a delete by its first key");
+        }
+    }
+    assert!(store.is_live(&other).await);
+}
+
 pub(super) async fn a_deleted_key_can_be_created_again(store: Arc<impl SessionStore>) {
     let store = Sound(store);
     let key = store.created(&record(1)).await;
