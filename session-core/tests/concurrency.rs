@@ -37,13 +37,16 @@ async fn increments_of_concurrent_tasks_are_exact() {
 #[tokio::test]
 async fn fifty_requests_at_once_that_write_fifty_keys_keep_them_all() {
     let (clock, store) = stopped();
-    let manager = stored(store, &clock).build().unwrap();
+    let store = Watched::of(store);
+    let manager = stored(store.clone(), &clock).build().unwrap();
     let token = begin(&manager).await;
     let slots: Vec<_> = (0..50).map(|_| manager.open(&Cookies::of(&[&token]))).collect();
     // All load before any writes.
     for (number, slot) in slots.iter().enumerate() {
         slot.load().await.unwrap().insert(format!("key {number}"), number).unwrap();
     }
+    // Each operation lets all others begin theirs, so that of fifty writers one gets through at a time.
+    store.0.slow.store(1, Ordering::SeqCst);
     let mut running = JoinSet::new();
     for slot in slots {
         running.spawn(async move { close(&slot, 200).await });
@@ -70,12 +73,13 @@ async fn a_logout_during_a_slow_write_is_final_a_thousand_times() {
             tokio::spawn(async move {
                 let slot = manager.open(&Cookies::of(&[&token]));
                 let session = slot.load().await.unwrap();
+                let found = !session.is_new();
                 session.update("n", |n: &mut u64| *n += 1).unwrap();
                 if round % 2 == 0 {
                     let _ = session.save().await;
                     session.insert("after", true).unwrap();
                 }
-                close(&slot, 200).await
+                (found, close(&slot, 200).await)
             })
         };
         for _ in 0..offset[0] / 8 {
@@ -83,12 +87,13 @@ async fn a_logout_during_a_slow_write_is_final_a_thousand_times() {
         }
         let logout = visit(&manager, Some(&token), |session| session.logout().unwrap()).await;
         assert!(logout.failure.is_none());
-        let late = slow.await.unwrap();
-        // A late request that found nobody begins with a session of its own; it never shows the old one.
+        let (found, late) = slow.await.unwrap();
+        // One that came too late to find it begins a session of its own; one that found it never begins another.
         let fresh = late.token().filter(|token| !token.is_empty()).map(str::to_owned);
         assert_eq!(count(&manager, &token, "n").await, None, "alive again");
         assert_ne!(fresh.as_deref(), Some(token.as_str()));
         if let Some(fresh) = fresh {
+            assert!(!found, "the old session under a new id");
             assert_eq!(count(&manager, &fresh, "n").await, Some(1), "the old data under a new id");
             visit(&manager, Some(&fresh), |session| session.logout().unwrap()).await;
         }

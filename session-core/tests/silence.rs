@@ -102,8 +102,9 @@ impl Secrets {
         // A part is as bad as the whole.
         for (part, bytes) in [("beginning", &bytes[..8]), ("end", &bytes[bytes.len() - 8..])] {
             let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            let list = format!("{bytes:?}");
-            let mut forms = vec![hex.to_uppercase(), hex, list[1..list.len() - 1].to_owned(), format!("{bytes:02x?}")];
+            let lists = [format!("{bytes:?}"), format!("{bytes:x?}"), format!("{bytes:02x?}")];
+            let mut forms = vec![hex.to_uppercase(), hex];
+            forms.extend(lists.iter().map(|list| list[1..list.len() - 1].to_owned()));
             for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
                 // The last digit depends on what follows.
                 forms.push(engine.encode(bytes).trim_end_matches('=')[..10].to_owned());
@@ -319,7 +320,13 @@ fn nothing_that_prints_shows_an_id_a_token_a_secret_or_a_value() {
 fn a_secret_is_found_in_every_form() {
     let mut secrets = Secrets::default();
     secrets.bytes("id", &[250; 32]);
-    for text in [format!("{:?}", [250_u8; 9]), "fa".repeat(9), URL_SAFE.encode([250; 32]), "\\xfa".repeat(8)] {
+    for text in [
+        format!("{:?}", [250_u8; 9]),
+        format!("{:02x?}", [250_u8; 9]),
+        "fa".repeat(9),
+        URL_SAFE.encode([250; 32]),
+        "\\xfa".repeat(8),
+    ] {
         assert!(std::panic::catch_unwind(|| secrets.check(&text)).is_err(), "{text}");
     }
 }

@@ -302,6 +302,17 @@ fn nothing_of_a_sealed_session_shows() {
 }
 
 #[test]
+fn nothing_of_a_token_prints() {
+    for purpose in ALL {
+        let tokens = tokens(purpose);
+        let shown = format!("{tokens:?} {:?}", tokens.open(make(&tokens).as_bytes()).unwrap());
+        for hidden in ["ada", "tea", "cart", "7, 7", "07, 07", "0707", "BwcH"] {
+            assert!(!shown.contains(hidden), "{shown}");
+        }
+    }
+}
+
+#[test]
 fn without_randomness_nothing_is_sealed() {
     assert!(matches!(tokens(Purpose::Sealed).whole(&envelope(), &Dry), Err(Error::Random(_))));
 }
