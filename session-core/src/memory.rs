@@ -334,6 +334,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        let now = self.0.clock.now();
         let mut next = Some(*key);
         while let Some(key) = next {
             let mut shard = self.0.shard(&key);
@@ -341,7 +342,7 @@ impl SessionStore for MemoryStore {
                 self.0.leave();
             }
             // Each step takes one away, so a chain of renames ends.
-            next = shard.renamed.remove(&key).map(|renamed| renamed.to);
+            next = shard.renamed.remove(&key).filter(|renamed| renamed.until > now).map(|renamed| renamed.to);
         }
         Ok(())
     }

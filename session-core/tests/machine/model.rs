@@ -97,6 +97,8 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     entries: HashMap<StoreKey, Entry>,
+    /// Where renamed sessions went, and until when it is known.
+    renamed: HashMap<StoreKey, (StoreKey, u64)>,
     /// Every key there ever was, with the first key of its session: none comes a second time.
     roots: HashMap<StoreKey, StoreKey>,
 }
@@ -146,6 +148,7 @@ impl Model {
         assert!(self.roots.insert(*new, self.roots[old]).is_none(), "an id came a second time");
         self.update(old, record, now, verbs);
         let entry = self.entries.remove(old).unwrap();
+        self.renamed.insert(*old, (*new, entry.expires));
         self.entries.insert(*new, entry);
     }
 
@@ -153,8 +156,13 @@ impl Model {
         self.entries.get_mut(key).unwrap().touch(now);
     }
 
-    pub(crate) fn delete(&mut self, key: &StoreKey) {
-        self.entries.remove(key);
+    /// Ends the session that was loaded under this key, whatever its key is by now.
+    pub(crate) fn delete(&mut self, key: &StoreKey, now: u64) {
+        let mut key = *key;
+        while let Some((to, _)) = self.renamed.get(&key).filter(|(_, until)| now < *until) {
+            key = *to;
+        }
+        self.entries.remove(&key);
     }
 }
 

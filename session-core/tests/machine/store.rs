@@ -260,10 +260,11 @@ impl SessionStore for Interleaved {
         self.inner().delete(key).await?;
         {
             let mut world = self.world();
+            let now = world.now();
             let trace = world.trace();
             assert_eq!(trace.base, Some(*key));
             assert!(trace.ending, "ended a session that nobody wanted to end");
-            world.model.delete(key);
+            world.model.delete(key, now);
         }
         self.end(fault).await?;
         let mut world = self.world();
