@@ -165,8 +165,7 @@ impl<B> Door<Result<ServiceResponse<B>, actix_web::Error>> for SessionMiddleware
 
     fn detach(close: CloseFuture) -> CloseFuture {
         let Ok(runtime) = Handle::try_current() else { return close };
-        let task = runtime.spawn(close);
-        CloseFuture::new(async { task.await.unwrap_or_else(|_| Error::Interrupted.into()) })
+        CloseFuture::from_task(runtime.spawn(close))
     }
 }
 

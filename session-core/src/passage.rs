@@ -18,7 +18,8 @@ pub trait Door<Out> {
     /// Puts the effects on the response, or an error in its place.
     fn finish(&self, out: Out, effects: Effects) -> Out;
 
-    /// Runs the future to its end in a task of its own, so that a client who leaves can't tear a write in two.
+    /// Runs the future to its end in a task of its own, so that a client who leaves can't tear a write in two. On tokio
+    /// that is `CloseFuture::from_task(tokio::spawn(close))`, or `close` itself where there is no runtime.
     fn detach(close: CloseFuture) -> CloseFuture;
 }
 

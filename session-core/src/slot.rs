@@ -131,9 +131,20 @@ pub enum Close {
 pub struct CloseFuture(Exclusive<'static, Effects>);
 
 impl CloseFuture {
-    /// Wraps a future that ends with the effects, such as a task that runs another `CloseFuture`.
-    pub fn new(future: impl Future<Output = Effects> + Send + 'static) -> Self {
+    pub(crate) fn new(future: impl Future<Output = Effects> + Send + 'static) -> Self {
         Self(exclusive(future))
+    }
+
+    /// The future of a task that runs a `CloseFuture`; an `Err` means that the task was ended before it finished.
+    ///
+    /// See [`Door::detach`](crate::Door::detach).
+    pub fn from_task<E>(task: impl Future<Output = Result<Effects, E>> + Send + 'static) -> Self {
+        Self::new(async {
+            task.await.unwrap_or_else(|_| {
+                Error::Interrupted.log();
+                Error::Interrupted.into()
+            })
+        })
     }
 
     /// Polls once: a store that answers at once costs no task.

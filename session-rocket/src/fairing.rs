@@ -120,8 +120,7 @@ impl Fairing for SessionFairing {
 /// Runs the future to its end in a task of its own, so that nobody who drops the request can tear a write in two.
 pub(crate) fn detach(close: CloseFuture) -> CloseFuture {
     let Ok(runtime) = Handle::try_current() else { return close };
-    let task = runtime.spawn(close);
-    CloseFuture::new(async { task.await.unwrap_or_else(|_| Error::Interrupted.into()) })
+    CloseFuture::from_task(runtime.spawn(close))
 }
 
 /// The head of a response. Not Rocket's cookie jar, which catchers empty.

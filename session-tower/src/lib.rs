@@ -191,8 +191,7 @@ impl<B, E, A: Answer<Response<B>>> Door<Result<Response<B>, E>> for SessionLayer
 
     fn detach(close: CloseFuture) -> CloseFuture {
         let Ok(runtime) = Handle::try_current() else { return close };
-        let task = runtime.spawn(close);
-        CloseFuture::new(async { task.await.unwrap_or_else(|_| Error::Interrupted.into()) })
+        CloseFuture::from_task(runtime.spawn(close))
     }
 }
 
