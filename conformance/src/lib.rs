@@ -17,3 +17,8 @@ mod store;
 pub use crate::config::{Config, Refusal, Store};
 pub use crate::lab::{Lab, listening, run};
 pub use crate::store::{CountedStore, Stats};
+
+/// The programs of the README are true.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
