@@ -94,7 +94,7 @@ impl fmt::Debug for SessionMiddleware {
 }
 
 /// A service with sessions. Made by [`SessionMiddleware`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SessionService<S> {
     inner: S,
     middleware: SessionMiddleware,
@@ -118,12 +118,6 @@ where
         let slot = door.manager.open(&Head(request.headers()));
         request.extensions_mut().insert(slot.clone());
         Passage::new(self.inner.call(request), slot, door)
-    }
-}
-
-impl<S> fmt::Debug for SessionService<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionService").field("middleware", &self.middleware).finish_non_exhaustive()
     }
 }
 

@@ -123,7 +123,7 @@ impl<R, F: Fn(&Error) -> R> Answer<R> for F {
 }
 
 /// A service with sessions. Made by [`SessionLayer`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SessionService<S, A = DefaultAnswer> {
     inner: S,
     layer: SessionLayer<A>,
@@ -150,12 +150,6 @@ where
         let slot = door.manager.open(&Head(request.headers()));
         request.extensions_mut().insert(slot.clone());
         Passage::new(self.inner.call(request), slot, door)
-    }
-}
-
-impl<S, A> fmt::Debug for SessionService<S, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionService").field("layer", &self.layer).finish_non_exhaustive()
     }
 }
 
