@@ -74,10 +74,10 @@ impl Attributes {
         let is_attribute = |text: &str| {
             text.len() <= LONGEST_ATTRIBUTE && text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b';')
         };
-        if !self.path.starts_with('/') || !is_attribute(&self.path) {
+        if !self.path.starts_with('/') || !is_attribute(&self.path) || self.path.contains(' ') {
             return error(
                 "path",
-                "it has to start with / and be at most 1,024 printable ASCII bytes without a semicolon",
+                "it has to start with / and be at most 1,024 printable ASCII bytes without blanks and semicolons",
                 "write one like / or /app",
             );
         }

@@ -31,16 +31,19 @@ mod store;
 
 mod memory;
 
-// what a request does with it
+// what becomes of it
 mod changes;
 mod plan;
 
 mod commit;
 mod head;
 
-mod session;
+mod close;
+
+// what a request sees of it
 mod state;
 
+mod session;
 mod slot;
 
 mod passage;
@@ -50,6 +53,7 @@ mod manager;
 pub use async_trait::async_trait;
 
 pub use crate::clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use crate::close::{Close, CloseFuture};
 pub use crate::cookie::SameSite;
 pub use crate::error::{ConfigError, Error, StoreError};
 pub use crate::event::{Event, Observer};
@@ -63,5 +67,5 @@ pub use crate::passage::{Door, Passage};
 pub use crate::random::{OsRandom, Random};
 pub use crate::record::{Record, RecordError, Values};
 pub use crate::session::Session;
-pub use crate::slot::{Close, CloseFuture, Slot};
+pub use crate::slot::Slot;
 pub use crate::store::{Create, Loaded, SessionStore, Touch, Update, Version};

@@ -80,7 +80,7 @@ impl SessionManager {
     pub fn open(&self, head: &impl RequestHead) -> Slot {
         let mut cookies = CookieLines::default();
         head.each("cookie", &mut |line| cookies.push(line));
-        Slot::new(self.clone(), cookies)
+        Slot::new(Arc::clone(&self.0), cookies)
     }
 
     /// A session without a request: for tests, and for programs that have no cookie to send.
@@ -130,21 +130,21 @@ impl SessionManager {
         &self.0.attributes.name
     }
 
-    /// Whether both are the same manager, as clones are.
+    /// Whether this manager, or a clone of it, opened the slot: a door that meets one on a request is installed twice.
     ///
     /// ```
-    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # use session_core::{KeyRing, MemoryStore, RequestHead, Secret, SessionManager};
+    /// # struct NoHeaders;
+    /// # impl RequestHead for NoHeaders {
+    /// #     fn each(&self, _: &str, _: &mut dyn FnMut(&[u8])) {}
+    /// # }
     /// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
-    /// assert!(manager.is(&manager.clone()));
+    /// assert!(manager.opened(&manager.clone().open(&NoHeaders)));
     /// # Ok::<(), session_core::Error>(())
     /// ```
     #[must_use]
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    pub(crate) const fn machine(&self) -> &Arc<Machine> {
-        &self.0
+    pub fn opened(&self, slot: &Slot) -> bool {
+        Arc::ptr_eq(&self.0, slot.machine())
     }
 }
 

@@ -7,8 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use crate::close::{Close, CloseFuture};
 use crate::head::Effects;
-use crate::slot::{Close, CloseFuture, Slot};
+use crate::slot::Slot;
 
 /// What a framework's door knows that core doesn't. `Out` is what its inner service returns.
 pub trait Door<Out> {

@@ -9,11 +9,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::changes::{Change, Changes};
+use crate::changes::Change;
+use crate::close::exclusive;
+use crate::commit::Machine;
 use crate::error::Error;
-use crate::record::Record;
-use crate::slot::exclusive;
-use crate::state::Inner;
+use crate::plan::Base;
+use crate::state::Shared;
 
 /// One visitor's session during one request. Reading and writing happen in memory; what was written is stored once, when
 /// the handler has answered. Clones are the same session.
@@ -31,7 +32,13 @@ use crate::state::Inner;
 /// # Ok::<(), session_core::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Session(pub(crate) Arc<Inner>);
+pub struct Session(pub(crate) Arc<Shared>);
+
+impl Session {
+    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>) -> Self {
+        Self(Arc::new(Shared::new(machine, base)))
+    }
+}
 
 /// Values.
 impl Session {
@@ -50,7 +57,7 @@ impl Session {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
-        let values = self.state().view.shared_values();
+        let values = self.0.values();
         values.get(key).map(|value| read(key, value)).transpose()
     }
 
@@ -69,7 +76,7 @@ impl Session {
     pub fn insert(&self, key: impl Into<String>, value: impl Serialize) -> Result<(), Error> {
         let key = key.into();
         let value = write(&key, value)?;
-        self.change(Change::Insert(key, value))
+        self.0.change(Change::Insert(key, value))
     }
 
     /// Changes a value in a way that survives concurrent requests, and returns it as this request sees it. The value
@@ -102,7 +109,7 @@ impl Session {
             }
         };
         let change = Change::Update(key.clone(), Arc::new(apply));
-        let view = self.change_with(&change)?;
+        let view = self.0.change_with(&change)?;
         view.values().get(&key).map_or_else(|| Ok(T::default()), |value| read(&key, value))
     }
 
@@ -140,7 +147,7 @@ impl Session {
     /// ```
     pub fn remove(&self, key: &str) -> Result<bool, Error> {
         let there = self.contains(key);
-        self.change(Change::Remove(key.to_owned()))?;
+        self.0.change(Change::Remove(key.to_owned()))?;
         Ok(there)
     }
 
@@ -158,7 +165,7 @@ impl Session {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn clear(&self) -> Result<(), Error> {
-        self.change(Change::Clear)
+        self.0.change(Change::Clear)
     }
 
     /// Whether there is a value under `key`.
@@ -172,7 +179,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {
-        self.state().view.values().contains_key(key)
+        self.0.values().contains_key(key)
     }
 
     /// The keys, in alphabetical order.
@@ -187,7 +194,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
-        self.state().view.values().keys().cloned().collect()
+        self.0.values().keys().cloned().collect()
     }
 
     /// How many values there are.
@@ -201,7 +208,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
-        self.state().view.values().len()
+        self.0.values().len()
     }
 
     /// Whether there is no value.
@@ -232,7 +239,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn subject(&self) -> Option<String> {
-        self.state().view.subject.clone()
+        self.0.subject()
     }
 
     /// Makes this the session of `subject`, whom you have just authenticated. It gets a new id, in the same store operation,
@@ -253,7 +260,7 @@ impl Session {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn login(&self, subject: impl Into<String>) -> Result<(), Error> {
-        self.change(Change::Login(subject.into()))
+        self.0.change(Change::Login(subject.into()))
     }
 
     /// Ends the session: [`Session::destroy`], by the name one looks for beside `login`.
@@ -290,10 +297,7 @@ impl Session {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn renew(&self) -> Result<(), Error> {
-        let mut state = self.open_state()?;
-        state.changes.renewed = true;
-        state.generation += 1;
-        Ok(())
+        self.0.renew()
     }
 
     /// Ends the session, in the store and in the browser, even if the handler fails or its client leaves. What is
@@ -311,12 +315,7 @@ impl Session {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn destroy(&self) -> Result<(), Error> {
-        let mut state = self.open_state()?;
-        state.changes = Changes { destroyed: true, ..Changes::default() };
-        state.failure = None;
-        state.view = Record::new(self.0.machine.policy.expiry);
-        state.generation += 1;
-        Ok(())
+        self.0.destroy()
     }
 
     /// Forgets this request's changes since the last `save`, a renewal and a login among them. A `destroy` stands.
@@ -333,14 +332,7 @@ impl Session {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn discard(&self) -> Result<(), Error> {
-        let mut state = self.open_state()?;
-        let destroyed = state.changes.destroyed;
-        state.changes = Changes { destroyed, ..Changes::default() };
-        state.failure = None;
-        let kept = state.base.as_ref().filter(|_| !state.ends()).map(|base| base.record.clone());
-        state.view = kept.unwrap_or_else(|| Record::new(self.0.machine.policy.expiry));
-        state.generation += 1;
-        Ok(())
+        self.0.discard()
     }
 
     /// Stores the changes now instead of after the response: for handlers that go on for long, or that must know the
@@ -364,7 +356,7 @@ impl Session {
     /// # Ok::<(), session_core::Error>(()) })?; Ok::<(), session_core::Error>(())
     /// ```
     pub async fn save(&self) -> Result<(), Error> {
-        exclusive(self.save_in_turn()).await
+        exclusive(self.0.save()).await
     }
 
     /// Whether this visitor had no session, or has just ended it.
@@ -377,8 +369,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn is_new(&self) -> bool {
-        let state = self.state();
-        state.ends() || state.base.is_none()
+        self.0.is_new()
     }
 
     /// When the session was created; now, if it is new.
@@ -391,7 +382,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn created(&self) -> SystemTime {
-        self.times().created.into()
+        self.0.times().created.into()
     }
 
     /// When it was last used before this request, to the precision with which its idle deadline is moved.
@@ -404,7 +395,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn seen(&self) -> SystemTime {
-        self.times().seen.into()
+        self.0.times().seen.into()
     }
 
     /// When it ends if it isn't used again.
@@ -417,7 +408,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn expires(&self) -> SystemTime {
-        self.times().expires.into()
+        self.0.times().expires.into()
     }
 }
 

@@ -6,36 +6,35 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::changes::{Change, Changes};
+use crate::close::{Close, CloseFuture};
 use crate::commit::{CookieChange, Machine, Progress};
 use crate::error::Error;
 use crate::expiry::Times;
 use crate::head::{Effects, SetCookie};
 use crate::plan::{Answer, Base, Plan};
-use crate::record::Record;
-use crate::session::Session;
-use crate::slot::{Close, CloseFuture};
+use crate::record::{Record, Values};
 
 /// What all clones of a session share.
-pub(crate) struct Inner {
-    pub(crate) machine: Arc<Machine>,
+pub(crate) struct Shared {
+    machine: Arc<Machine>,
     state: Mutex<State>,
     /// Saves of one request happen one after another. Requests never wait for each other.
     turn: Semaphore,
 }
 
-pub(crate) struct State {
-    pub(crate) base: Option<Base>,
+struct State {
+    base: Option<Base>,
     /// The base with the changes applied: what the handler reads.
-    pub(crate) view: Record,
-    pub(crate) changes: Changes,
+    view: Record,
+    changes: Changes,
     /// Counts the writes, so that a closure's result is only used if nothing came between.
-    pub(crate) generation: u64,
+    generation: u64,
     /// What earlier saves of this request did to the cookie.
     cookie: CookieChange,
     /// The session ended elsewhere while this request ran.
     gone: bool,
     /// What was written during a save didn't fit on what it saved.
-    pub(crate) failure: Option<Error>,
+    failure: Option<Error>,
     /// A save was begun and hasn't told its result, or was dropped on the way; true: it ends the session. Noted until
     /// it is known to be done, because a client that leaves now must not stop it.
     saving: Option<bool>,
@@ -45,7 +44,7 @@ pub(crate) struct State {
 
 impl State {
     /// The session that was loaded is to end.
-    pub(crate) fn ends(&self) -> bool {
+    fn ends(&self) -> bool {
         self.changes.destroyed || self.saving == Some(true)
     }
 }
@@ -58,7 +57,7 @@ struct Rest {
     failure: Option<Error>,
 }
 
-impl Session {
+impl Shared {
     pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>) -> Self {
         let view = base.as_ref().map_or_else(|| Record::new(machine.policy.expiry), |base| base.record.clone());
         let opened = Times::begin(machine.clock.now(), machine.policy.expiry);
@@ -74,7 +73,7 @@ impl Session {
             closed: false,
             opened,
         };
-        Self(Arc::new(Inner { machine, state: Mutex::new(state), turn: Semaphore::new(1) }))
+        Self { machine, state: Mutex::new(state), turn: Semaphore::new(1) }
     }
 
     /// No more writing.
@@ -83,19 +82,19 @@ impl Session {
     }
 
     /// Decides at once. A session that was only read is done with it, and one whose store answers at once too.
-    pub(crate) fn close(&self, answer: Answer) -> Close {
+    pub(crate) fn close(self: &Arc<Self>, answer: Answer) -> Close {
         if std::mem::replace(&mut self.state().closed, true) {
             return Close::Untouched;
         }
-        let session = self.clone();
+        let shared = Arc::clone(self);
         // Nothing begins to save a closed session, so a turn that is free stays free.
-        if self.0.turn.available_permits() == 0 {
+        if self.turn.available_permits() == 0 {
             return CloseFuture::new(async move {
-                let _turn = session.turn().await;
-                let rest = session.rest();
-                match session.decide(&rest, answer) {
+                let _turn = shared.turn().await;
+                let rest = shared.rest();
+                match shared.decide(&rest, answer) {
                     Some(effects) => effects,
-                    None => session.finish(rest, answer).await,
+                    None => shared.finish(rest, answer).await,
                 }
             })
             .start();
@@ -103,12 +102,12 @@ impl Session {
         let rest = self.rest();
         match self.decide(&rest, answer) {
             Some(effects) => Close::Ready(effects),
-            None => CloseFuture::new(async move { session.finish(rest, answer).await }).start(),
+            None => CloseFuture::new(async move { shared.finish(rest, answer).await }).start(),
         }
     }
 
     /// What remains to be done for a handler that never answered: its logout.
-    pub(crate) fn abandon(&self) -> Option<CloseFuture> {
+    pub(crate) fn abandon(self: &Arc<Self>) -> Option<CloseFuture> {
         let ends = {
             let state = self.state();
             !state.closed && state.ends() && state.base.is_some()
@@ -143,13 +142,13 @@ impl Session {
     fn decide(&self, rest: &Rest, answer: Answer) -> Option<Effects> {
         let Rest { progress, changes, result, failure } = rest;
         let nothing = (progress.gone && !changes.begins_anew()) || (failure.is_some() && !changes.destroyed);
-        let plan = self.0.machine.plan(progress.base.as_ref(), changes, result, answer);
+        let plan = self.machine.plan(progress.base.as_ref(), changes, result, answer);
         (nothing || plan == Plan::Nothing).then(|| self.effects(&progress.cookie, failure.clone()))
     }
 
     async fn finish(&self, rest: Rest, answer: Answer) -> Effects {
         let Rest { mut progress, changes, result, .. } = rest;
-        match self.0.machine.commit(&mut progress, &changes, result, answer).await {
+        match self.machine.commit(&mut progress, &changes, result, answer).await {
             // What a late request wanted is told to its own `save` only: the visitor has logged out and knows it.
             Ok(()) | Err(Error::Gone) => self.effects(&progress.cookie, None),
             Err(error) => self.effects(&progress.cookie, Some(error)),
@@ -157,7 +156,7 @@ impl Session {
     }
 
     fn effects(&self, cookie: &CookieChange, failure: Option<Error>) -> Effects {
-        let Machine { attributes, observer, .. } = &*self.0.machine;
+        let Machine { attributes, observer, .. } = &*self.machine;
         let line = match cookie {
             CookieChange::Keep => None,
             CookieChange::Remove => Some(attributes.removal()),
@@ -171,8 +170,8 @@ impl Session {
     }
 }
 
-impl Session {
-    pub(crate) async fn save_in_turn(&self) -> Result<(), Error> {
+impl Shared {
+    pub(crate) async fn save(&self) -> Result<(), Error> {
         let _turn = self.turn().await;
         self.settle();
         let (mut progress, changes, result) = {
@@ -191,7 +190,7 @@ impl Session {
             let progress = Progress { base: state.base.clone(), gone: state.gone, ..Progress::default() };
             (progress, std::mem::take(&mut state.changes), state.view.clone())
         };
-        let outcome = self.0.machine.commit(&mut progress, &changes, result, Answer::Served).await;
+        let outcome = self.machine.commit(&mut progress, &changes, result, Answer::Served).await;
         self.rebase(progress);
         if let Err(error) = &outcome
             && error.status() == 503
@@ -223,7 +222,7 @@ impl Session {
                 (Changes { destroyed: state.changes.destroyed || undone, ..state.changes.clone() }, state.generation)
             };
             let base = progress.base.as_ref().filter(|_| !since.destroyed);
-            let view = self.0.machine.replay(base, &since);
+            let view = self.machine.replay(base, &since);
             let mut state = self.state();
             if state.generation == generation {
                 state.changes = since;
@@ -244,13 +243,13 @@ impl Session {
     }
 
     async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.0.turn.acquire().await.ok()
+        self.turn.acquire().await.ok()
     }
 
     pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
         let mut state = self.open_state()?;
         let age = self.age(&state);
-        change.apply(&mut state.view, age, self.0.machine.policy.expiry)?;
+        change.apply(&mut state.view, age, self.machine.policy.expiry)?;
         state.changes.push(change);
         state.generation += 1;
         Ok(())
@@ -263,7 +262,7 @@ impl Session {
                 let state = self.open_state()?;
                 (state.view.clone(), self.age(&state), state.generation)
             };
-            change.apply(&mut view, age, self.0.machine.policy.expiry)?;
+            change.apply(&mut view, age, self.machine.policy.expiry)?;
             let mut state = self.open_state()?;
             if state.generation == generation {
                 state.view = view.clone();
@@ -275,7 +274,7 @@ impl Session {
     }
 
     fn age(&self, state: &State) -> Duration {
-        let now = self.0.machine.clock.now();
+        let now = self.machine.clock.now();
         state
             .base
             .as_ref()
@@ -283,18 +282,58 @@ impl Session {
             .map_or(Duration::ZERO, |base| base.now(now).since(base.times.created))
     }
 
+    pub(crate) fn renew(&self) -> Result<(), Error> {
+        let mut state = self.open_state()?;
+        state.changes.renewed = true;
+        state.generation += 1;
+        Ok(())
+    }
+
+    pub(crate) fn destroy(&self) -> Result<(), Error> {
+        let mut state = self.open_state()?;
+        state.changes = Changes { destroyed: true, ..Changes::default() };
+        state.failure = None;
+        state.view = Record::new(self.machine.policy.expiry);
+        state.generation += 1;
+        Ok(())
+    }
+
+    pub(crate) fn discard(&self) -> Result<(), Error> {
+        let mut state = self.open_state()?;
+        let destroyed = state.changes.destroyed;
+        state.changes = Changes { destroyed, ..Changes::default() };
+        state.failure = None;
+        let kept = state.base.as_ref().filter(|_| !state.ends()).map(|base| base.record.clone());
+        state.view = kept.unwrap_or_else(|| Record::new(self.machine.policy.expiry));
+        state.generation += 1;
+        Ok(())
+    }
+
+    pub(crate) fn is_new(&self) -> bool {
+        let state = self.state();
+        state.ends() || state.base.is_none()
+    }
+
+    pub(crate) fn values(&self) -> Arc<Values> {
+        self.state().view.shared_values()
+    }
+
+    pub(crate) fn subject(&self) -> Option<String> {
+        self.state().view.subject.clone()
+    }
+
     pub(crate) fn times(&self) -> Times {
         let state = self.state();
         state.base.as_ref().filter(|_| !state.ends()).map_or(state.opened, |base| base.times)
     }
 
-    pub(crate) fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
+    fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
         let state = self.state();
         if state.closed { Err(Error::Closed) } else { Ok(state) }
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         // The application's code never runs under this lock, so a poisoned state is whole all the same.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::Status;
 use rocket::{Build, Data, Request, Response, Rocket};
-use session_core::{Close, CloseFuture, Effects, Error, ResponseHead, SessionManager};
-use tokio::runtime::Handle;
+use session_core::{Close, Effects, Error, ResponseHead, SessionManager};
 
-use crate::local::Local;
+use crate::local::{Local, detach};
 
 /// Brings sessions to the routes and catchers of a Rocket. Of two, the one attached last counts.
 ///
@@ -115,12 +114,6 @@ impl Fairing for SessionFairing {
             Close::Io(close) => self.finish(response, &detach(close).await),
         }
     }
-}
-
-/// Runs the future to its end in a task of its own, so that nobody who drops the request can tear a write in two.
-pub(crate) fn detach(close: CloseFuture) -> CloseFuture {
-    let Ok(runtime) = Handle::try_current() else { return close };
-    CloseFuture::from_task(runtime.spawn(close))
 }
 
 /// The head of a response. Not Rocket's cookie jar, which catchers empty.

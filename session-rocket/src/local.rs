@@ -3,9 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rocket::Request;
-use session_core::{RequestHead, SessionManager, Slot};
-
-use crate::fairing::detach;
+use session_core::{CloseFuture, RequestHead, SessionManager, Slot};
+use tokio::runtime::Handle;
 
 /// A request's slot, as soon as somebody asked for the session.
 #[derive(Default)]
@@ -60,6 +59,12 @@ impl Drop for Local {
             drop(detach(close));
         }
     }
+}
+
+/// Runs the future to its end in a task of its own, so that nobody who drops the request can tear a write in two.
+pub(crate) fn detach(close: CloseFuture) -> CloseFuture {
+    let Ok(runtime) = Handle::try_current() else { return close };
+    CloseFuture::from_task(runtime.spawn(close))
 }
 
 /// The head of a request.

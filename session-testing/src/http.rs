@@ -22,8 +22,9 @@
 //! # Ok::<(), std::io::Error>(()) }).unwrap();
 //! ```
 
-mod cookies;
+mod jar;
 mod response;
+mod set_cookie;
 
 use std::future::Future;
 use std::io;
@@ -34,8 +35,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub use self::cookies::{Jar, SetCookie};
+pub use self::jar::Jar;
 pub use self::response::Response;
+pub use self::set_cookie::SetCookie;
 
 /// Talks to one server.
 #[derive(Clone, Copy, Debug)]

@@ -144,7 +144,7 @@ where
 
     fn call(&mut self, mut request: Request<In>) -> Self::Future {
         let door = self.layer.clone();
-        if request.extensions().get::<Slot>().is_some_and(|slot| slot.manager().is(&door.manager)) {
+        if request.extensions().get::<Slot>().is_some_and(|slot| door.manager.opened(slot)) {
             return Passage::bypass(self.inner.call(request), door);
         }
         let slot = door.manager.open(&Head(request.headers()));

@@ -46,7 +46,7 @@ impl Demo {
     ///
     /// ```
     /// let demo = example_common::Demo::new("axum")?;
-    /// assert!(demo.manager().is(&demo.clone().manager()));
+    /// assert_eq!(demo.manager().cookie_name(), "id");
     /// # Ok::<(), session_core::ConfigError>(())
     /// ```
     #[must_use]

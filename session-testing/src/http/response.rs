@@ -5,7 +5,7 @@ use std::io;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::cookies::SetCookie;
+use super::set_cookie::SetCookie;
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
