@@ -55,7 +55,8 @@ mod middleware;
 use crate::middleware::status;
 
 pub use session_core::{
-    ConfigError, KeyRing, MemoryStore, Revocation, SameSite, Secret, SessionManager, SessionManagerBuilder,
+    ConfigError, Event, KeyRing, MemoryStore, Observer, Revocation, SameSite, Secret, SessionManager,
+    SessionManagerBuilder,
 };
 
 pub use crate::middleware::{SessionMiddleware, SessionService};

@@ -33,7 +33,8 @@ use http::StatusCode;
 use http::request::Parts;
 
 pub use session_core::{
-    ConfigError, KeyRing, MemoryStore, Revocation, SameSite, Secret, SessionManager, SessionManagerBuilder,
+    ConfigError, Event, KeyRing, MemoryStore, Observer, Revocation, SameSite, Secret, SessionManager,
+    SessionManagerBuilder,
 };
 pub use session_tower::SessionLayer;
 

@@ -37,7 +37,8 @@ mod guard;
 mod local;
 
 pub use session_core::{
-    ConfigError, KeyRing, MemoryStore, Revocation, SameSite, Secret, SessionManager, SessionManagerBuilder,
+    ConfigError, Event, KeyRing, MemoryStore, Observer, Revocation, SameSite, Secret, SessionManager,
+    SessionManagerBuilder,
 };
 
 pub use crate::fairing::SessionFairing;

@@ -45,7 +45,8 @@ use session_core::Slot;
 use warp::{Filter, Rejection};
 
 pub use session_core::{
-    ConfigError, KeyRing, MemoryStore, Revocation, SameSite, Secret, Session, SessionManager, SessionManagerBuilder,
+    ConfigError, Event, KeyRing, MemoryStore, Observer, Revocation, SameSite, Secret, Session, SessionManager,
+    SessionManagerBuilder,
 };
 pub use session_tower::SessionLayer;
 
