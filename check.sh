@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Everything that has to hold, cheap to dear. On a fresh machine it needs Rust and nothing else.
+# Everything that has to hold, cheap to dear. On a fresh machine it needs Rust and a C compiler, and nothing else.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 step() { printf '\n== %s\n' "$*"; }
 refuse() { printf '%s\n' "$*" >&2; exit 1; }
 
-command -v cargo >/dev/null || refuse "cargo is missing: install Rust 1.89 or newer (https://rustup.rs)"
+command -v cargo >/dev/null || refuse "cargo is missing: install Rust 1.94 or newer (https://rustup.rs)"
 for component in fmt clippy; do
   cargo "$component" --version >/dev/null 2>&1 || rustup component add "${component/fmt/rustfmt}"
 done
 
-published="session-core session-tower session-axum session-actix session-rocket session-warp session-testing"
+published="session-core session-tower session-axum session-actix session-rocket session-warp session-sqlx session-testing"
 
 step "formatting"
 cargo fmt --all --check
@@ -29,6 +29,9 @@ for door in session-tower session-axum session-actix session-rocket session-warp
 done
 if grep -rnwiE 'axum|actix|rocket|warp|hyper|tonic' session-core/src | grep -vE '^session-core/src/[a-z]+\.rs:[0-9]+:\s*//'; then
   refuse "session-core names a framework outside of its documentation"
+fi
+if grep -rnwiE 'cookie|http|hyper' session-sqlx/src; then
+  refuse "a store knows of keys and records, nothing else"
 fi
 
 step "clippy"
