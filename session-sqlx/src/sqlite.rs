@@ -35,6 +35,15 @@ pub struct SqliteStore(SqlitePool);
 impl SqliteStore {
     /// A store on the tables of `schema/sqlite.sql`. The pool of an in-memory database may have one connection only:
     /// each would see a database of its own.
+    ///
+    /// ```
+    /// # use session_sqlx::SqliteStore;
+    /// # use sqlx::sqlite::SqlitePool;
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = SqliteStore::new(SqlitePool::connect_lazy_with(SqliteStore::options("sessions.db")));
+    /// assert!(format!("{store:?}").starts_with("SqliteStore"));
+    /// # });
+    /// ```
     #[must_use]
     pub const fn new(pool: SqlitePool) -> Self {
         Self(pool)
@@ -61,6 +70,17 @@ impl SqliteStore {
     ///
     /// # Errors
     /// If the database refuses.
+    ///
+    /// ```
+    /// # use session_sqlx::SqliteStore;
+    /// # use sqlx::sqlite::SqlitePoolOptions;
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+    /// let store = SqliteStore::new(pool);
+    /// store.migrate().await?;
+    /// assert!(store.migrate().await.is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.0.execute(Self::schema()).await.map_err(|error| StoreError::new("making the tables for", error))?;
         Ok(())
