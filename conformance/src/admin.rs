@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::time::timeout;
 
-use crate::store::Stats;
+use crate::stats::Stats;
 
 /// A request head is never longer.
 const LONGEST_HEAD: usize = 8 * 1024;

@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+use session_testing::stores::Counting;
 use tracing_subscriber::EnvFilter;
 
 use crate::admin::{self, Admin};
 use crate::config::{Config, Refusal, Store};
-use crate::store::{CountedStore, Stats};
+use crate::stats::Stats;
 
 /// What a framework's part of a lab needs.
 #[derive(Clone, Debug)]
@@ -38,8 +39,9 @@ impl Lab {
             Some(keys) => keys.clone(),
             None => KeyRing::new(Secret::random().map_err(|error| Refusal::new("LAB_SECRETS", error))?),
         };
-        let (store, stats) = (MemoryStore::new().capacity(config.max_sessions), Arc::new(Stats::new()));
-        let counted = CountedStore::new(store.clone(), Arc::clone(&stats));
+        let store = MemoryStore::new().capacity(config.max_sessions);
+        let counted = Counting::new(store.clone());
+        let stats = Arc::new(Stats::new(counted.clone()));
         let manager = config.manager(keys, counted, |builder| builder.observer(Arc::clone(&stats)))?;
         let admin = config.admin.map(|address| admin::bind(address).map_err(|error| Refusal::new("LAB_ADMIN", error)));
         let admin = admin.transpose()?;

@@ -2,7 +2,7 @@
 //! four over a socket and find them alike.
 //!
 //! `src/bin` holds the four of them, each a shell of routes as a user of that framework would write it. What is common is
-//! here: the configuration from `LAB_…` variables, a store that counts, an admin listener that shows the counts, the
+//! here: the configuration from `LAB_…` variables, the counts, an admin listener that shows the counts, the
 //! parameters of the routes and the JSON they answer. `tests` drives the binaries.
 
 mod config;
@@ -12,11 +12,11 @@ pub mod params;
 pub mod replies;
 
 mod admin;
-mod store;
+mod stats;
 
 pub use crate::config::{Config, Refusal, Store};
 pub use crate::lab::{Lab, listening, run};
-pub use crate::store::{CountedStore, Stats};
+pub use crate::stats::Stats;
 
 /// The programs of the README are true.
 #[cfg(doctest)]

@@ -34,6 +34,25 @@ pub enum Event {
 }
 
 impl Event {
+    /// All of them, for a counter that shows what has not happened yet too.
+    ///
+    /// ```
+    /// # use session_core::Event;
+    /// assert!(Event::ALL.contains(&Event::Created));
+    /// ```
+    pub const ALL: &[Self] = &[
+        Self::Ambiguous,
+        Self::CacheOverruled,
+        Self::Conflict,
+        Self::Created,
+        Self::Destroyed,
+        Self::Expired,
+        Self::Forged,
+        Self::Gone,
+        Self::Renewed,
+        Self::Unknown,
+    ];
+
     /// The name in logs and counters.
     ///
     /// ```

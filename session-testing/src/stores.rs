@@ -51,6 +51,24 @@ impl Verb {
     pub const ALL: [Self; 7] =
         [Self::Load, Self::Create, Self::Update, Self::Touch, Self::Rename, Self::Delete, Self::Sweep];
 
+    /// The name of the method.
+    ///
+    /// ```
+    /// assert_eq!(session_testing::stores::Verb::ALL.map(|verb| verb.name())[0], "load");
+    /// ```
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Touch => "touch",
+            Self::Rename => "rename",
+            Self::Delete => "delete",
+            Self::Sweep => "sweep",
+        }
+    }
+
     const fn doing(self) -> &'static str {
         match self {
             Self::Load => "loading",
