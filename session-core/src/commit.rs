@@ -6,15 +6,15 @@ use std::time::Duration;
 use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::cookie::{Attributes, CookieLines, MOST_CANDIDATES};
-use crate::error::Error;
+use crate::error::{Error, StoreError};
 use crate::event::{Event, Observer, emit};
 use crate::expiry::Times;
 use crate::id::SessionId;
 use crate::plan::{Answer, Base, Plan, Policy, plan};
 use crate::random::Random;
 use crate::record::Record;
-use crate::store::{Create, Loaded, SessionStore, Touch, Update, Version};
-use crate::token::{Content, Envelope, Opened, Tokens};
+use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
+use crate::token::{Content, Envelope, Opened, Origin, Tokens};
 
 /// How often a write starts again because another one was faster. Of writers that meet, one always gets through, so
 /// this is how many may meet.
@@ -26,10 +26,13 @@ const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
 pub(crate) struct Machine {
     /// None: the session is in the cookie.
     pub(crate) store: Option<Arc<dyn SessionStore>>,
+    /// Where it is kept which sessions in cookies have ended before their time.
+    pub(crate) revocations: Option<Arc<dyn SessionStore>>,
     pub(crate) tokens: Tokens,
     pub(crate) attributes: Attributes,
     pub(crate) policy: Policy,
     pub(crate) max_bytes: usize,
+    pub(crate) limit: SubjectLimit,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
@@ -109,24 +112,34 @@ impl Machine {
                     self.emit(Event::Expired);
                     return Ok(None);
                 }
-                let Envelope { id, record, times } = *envelope;
-                Ok(Some(Base { id, record, version: Version::FIRST, times, theirs: now, ours: now, retired }))
+                if self.is_revoked(&envelope).await? {
+                    self.emit(Event::Revoked);
+                    return Ok(None);
+                }
+                let Envelope { id, record, times, origin } = *envelope;
+                Ok(Some(Base { id, record, version: Version::FIRST, times, origin, theirs: now, ours: now, retired }))
             }
             Content::Reference(id) => {
-                let base = self.load(id, retired).await?;
-                if base.is_none() {
-                    self.emit(Event::Unknown);
+                let base = self.load(id, retired).await;
+                match &base {
+                    Ok(None) => self.emit(Event::Unknown),
+                    Err(error) if error.is_unreadable() => {
+                        self.emit(Event::Unreadable);
+                        return Ok(None);
+                    }
+                    _ => {}
                 }
-                Ok(base)
+                Ok(base?)
             }
         }
     }
 
-    async fn load(&self, id: SessionId, retired: bool) -> Result<Option<Base>, Error> {
-        let Some(store) = &self.store else { return Ok(None) };
+    async fn load(&self, id: SessionId, retired: bool) -> Result<Option<Base>, StoreError> {
+        let Some(store) = self.store() else { return Ok(None) };
         let loaded = store.load(&id.store_key()).await?;
         let ours = self.clock.now();
         Ok(loaded.map(|Loaded { record, version, times, now }| Base {
+            origin: Origin { first: id.clone(), made: times.created },
             id,
             record,
             version,
@@ -135,6 +148,26 @@ impl Machine {
             ours,
             retired,
         }))
+    }
+
+    fn store(&self) -> Option<&dyn SessionStore> {
+        self.store.as_deref()
+    }
+
+    async fn is_revoked(&self, Envelope { id, record, origin, .. }: &Envelope) -> Result<bool, Error> {
+        let Some(revocations) = self.revocations.as_deref() else { return Ok(false) };
+        let keys = [id.store_key(), origin.first.store_key()];
+        Ok(revocations.is_revoked(&keys, record.subject.as_deref(), origin.made).await?)
+    }
+
+    /// Ends what is in cookies, if that is remembered: the one id, for as long as its cookies could live. False if it has
+    /// been done before.
+    async fn revoke(&self, id: &SessionId, base: &Base) -> Result<bool, Error> {
+        let Some(revocations) = self.revocations.as_deref() else { return Ok(true) };
+        let left = base.times.ends(base.record.expiry).since(self.now(Some(base)));
+        // What a login made of it meanwhile may live for longer.
+        let keep = left.max(self.policy.expiry.lifetime);
+        Ok(revocations.revoke(&id.store_key(), keep).await?)
     }
 
     /// The next step for a session, by the clock that keeps it.
@@ -171,7 +204,7 @@ impl Machine {
                 }
                 Plan::Touch => self.touch(progress).await?,
                 Plan::Update(record) => self.update(progress, record).await?,
-                Plan::Rename(record) => self.rename(progress, record).await?,
+                Plan::Rename(record) => self.rename(progress, record, changes.authenticates()).await?,
             };
             if outcome == Update::Updated {
                 return Ok(());
@@ -205,7 +238,10 @@ impl Machine {
 
     async fn reload(&self, progress: &mut Progress) -> Result<(), Error> {
         if let Some(Base { id, retired, .. }) = &progress.base {
-            progress.base = self.load(id.clone(), *retired).await?;
+            progress.base = match self.load(id.clone(), *retired).await {
+                Err(error) if error.is_unreadable() => None,
+                base => base?,
+            };
         }
         Ok(())
     }
@@ -215,8 +251,10 @@ impl Machine {
         self.check_size(&record)?;
         let now = self.clock.now();
         let times = Times::begin(now, record.expiry);
+        let id = SessionId::random(&*self.random)?;
         let base = Base {
-            id: SessionId::random(&*self.random)?,
+            origin: Origin { first: id.clone(), made: now },
+            id,
             record,
             version: Version::FIRST,
             times,
@@ -225,10 +263,12 @@ impl Machine {
             retired: false,
         };
         let cookie = self.cookie(&base)?;
-        if let Some(store) = &self.store
-            && store.create(&base.id.store_key(), &base.record).await? == Create::Taken
-        {
-            return Ok(false);
+        if let Some(store) = self.store() {
+            match store.create(&base.id.store_key(), &base.record, self.limit).await? {
+                Create::Created => {}
+                Create::Full => return Err(self.full()),
+                Create::Taken => return Ok(false),
+            }
         }
         progress.write(base, CookieChange::Set(cookie));
         self.emit(Event::Created);
@@ -236,8 +276,11 @@ impl Machine {
     }
 
     async fn delete(&self, progress: &mut Progress) -> Result<(), Error> {
-        if let (Some(base), Some(store)) = (&progress.base, &self.store) {
-            store.delete(&base.id.store_key()).await?;
+        if let Some(base) = &progress.base {
+            match self.store() {
+                Some(store) => store.delete(&base.id.store_key()).await?,
+                None => self.revoke(&base.origin.first, base).await?,
+            };
         }
         *progress = Progress { base: None, cookie: CookieChange::Remove, deleted: true, gone: false };
         self.emit(Event::Destroyed);
@@ -248,7 +291,7 @@ impl Machine {
         let Some(base) = &progress.base else { return Ok(Update::Gone) };
         let touched = self.next(base, base.record.clone(), base.version);
         let cookie = self.cookie_if(base.retired, &touched)?;
-        if let Some(store) = &self.store
+        if let Some(store) = self.store()
             && store.touch(&base.id.store_key()).await? == Touch::Gone
         {
             return Ok(Update::Gone);
@@ -262,7 +305,7 @@ impl Machine {
         let Some(base) = &progress.base else { return Ok(Update::Gone) };
         let updated = self.next(base, record, base.version.next());
         let cookie = self.cookie_if(base.retired, &updated)?;
-        let outcome = match &self.store {
+        let outcome = match self.store() {
             Some(store) => store.update(&base.id.store_key(), &updated.record, base.version).await?,
             None => Update::Updated,
         };
@@ -272,22 +315,33 @@ impl Machine {
         Ok(outcome)
     }
 
-    async fn rename(&self, progress: &mut Progress, record: Record) -> Result<Update, Error> {
+    async fn rename(&self, progress: &mut Progress, record: Record, authenticates: bool) -> Result<Update, Error> {
         self.check_size(&record)?;
         let Some(base) = &progress.base else { return Ok(Update::Gone) };
-        let renamed = Base { id: SessionId::random(&*self.random)?, ..self.next(base, record, base.version.next()) };
+        let mut renamed =
+            Base { id: SessionId::random(&*self.random)?, ..self.next(base, record, base.version.next()) };
+        if authenticates {
+            renamed.origin.made = renamed.times.seen;
+        }
         let cookie = self.cookie(&renamed)?;
-        let outcome = match &self.store {
-            Some(store) => {
-                store.rename(&base.id.store_key(), &renamed.id.store_key(), &renamed.record, base.version).await?
-            }
-            None => Update::Updated,
+        let (old, new) = (base.id.store_key(), renamed.id.store_key());
+        let outcome = match self.store() {
+            Some(store) => store.rename(&old, &new, &renamed.record, base.version, self.limit).await?,
+            None if self.revoke(&base.id, base).await? => Update::Updated,
+            None => Update::Gone,
         };
+        if outcome == Update::Full {
+            return Err(self.full());
+        }
         if outcome == Update::Updated {
             progress.write(renamed, CookieChange::Set(cookie));
             self.emit(Event::Renewed);
         }
         Ok(outcome)
+    }
+
+    fn full(&self) -> Error {
+        Error::TooManySessions { limit: self.limit.most().unwrap_or_default() }
     }
 
     /// The base after a write that happens now.
@@ -313,7 +367,12 @@ impl Machine {
         let token = match self.store {
             Some(_) => self.tokens.reference(&base.id),
             None => self.tokens.whole(
-                &Envelope { id: base.id.clone(), record: base.record.clone(), times: base.times },
+                &Envelope {
+                    id: base.id.clone(),
+                    record: base.record.clone(),
+                    times: base.times,
+                    origin: base.origin.clone(),
+                },
                 &*self.random,
             )?,
         };

@@ -52,6 +52,12 @@ pub enum Error {
         /// Bytes it may take.
         limit: usize,
     },
+    /// The subject has as many live sessions as it may have, so this login was refused.
+    #[error("the subject has {limit} live sessions already, and may not have more")]
+    TooManySessions {
+        /// How many it may have.
+        limit: u32,
+    },
     /// A value of another type than asked for. It is left as it is.
     #[error("the value for the session key {key:?} is {found}, not a {expected}")]
     WrongType {
@@ -70,11 +76,11 @@ impl Error {
     }
 
     /// The HTTP status a door answers with by default: 503 when another moment may do better, 409 when the session
-    /// ended meanwhile, 500 when the program has to change.
+    /// ended meanwhile, 403 when the subject has too many, 500 when the program has to change.
     ///
     /// ```
-    /// # use session_core::{Error, StoreError};
-    /// assert_eq!(Error::from(StoreError::new("loading", "connection refused")).status(), 503);
+    /// # use session_core::{Error, Verb};
+    /// assert_eq!(Error::from(Verb::Load.failed("connection refused")).status(), 503);
     /// assert_eq!(Error::Closed.status(), 500);
     /// ```
     #[must_use]
@@ -82,6 +88,7 @@ impl Error {
         match self {
             Self::Conflict(_) | Self::Random(_) | Self::Store(_) => 503,
             Self::Gone => 409,
+            Self::TooManySessions { .. } => 403,
             _ => 500,
         }
     }
@@ -122,29 +129,56 @@ impl From<StoreError> for Error {
 /// What a store was doing when it failed, and the failure itself.
 ///
 /// ```
-/// use session_core::StoreError;
+/// use session_core::{StoreError, Verb};
 /// use std::error::Error;
 ///
-/// let error = StoreError::new("loading", "connection refused");
+/// let error = Verb::Load.failed("connection refused");
 /// assert_eq!(error.to_string(), "loading a session failed");
 /// assert_eq!(error.source().unwrap().to_string(), "connection refused");
 /// ```
 #[derive(Debug, thiserror::Error)]
-#[error("{doing} a session failed")]
+#[error("{doing} failed")]
 pub struct StoreError {
     doing: &'static str,
     source: Box<dyn StdError + Send + Sync>,
+    unreadable: bool,
 }
 
 impl StoreError {
-    /// `doing` is one of the store's verbs as "loading" or "creating"; `source` the driver's own error.
+    /// `doing` as in "making the tables"; `source` is the driver's own error. For a verb of the contract see
+    /// [`Verb::failed`](crate::Verb::failed).
     ///
     /// ```
     /// # use session_core::StoreError;
-    /// assert_eq!(StoreError::new("touching", "timeout").to_string(), "touching a session failed");
+    /// assert_eq!(StoreError::new("making the tables", "timeout").to_string(), "making the tables failed");
     /// ```
     pub fn new(doing: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { doing, source: source.into() }
+        Self { doing, source: source.into(), unreadable: false }
+    }
+
+    /// The store is well, but what it has under the key is no record: truncated, of a newer version or another type, or
+    /// sealed under another secret. Such an entry is no session: its visitor is anonymous and begins anew, with the event
+    /// [`Event::Unreadable`](crate::Event::Unreadable).
+    ///
+    /// ```
+    /// # use session_core::{Record, StoreError};
+    /// let error = StoreError::unreadable(Record::from_json(b"?").unwrap_err());
+    /// assert!(error.is_unreadable());
+    /// assert_eq!(error.to_string(), "reading a stored session failed");
+    /// ```
+    pub fn unreadable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { unreadable: true, ..Self::new("reading a stored session", source) }
+    }
+
+    /// Whether this is about one entry, not about the store.
+    ///
+    /// ```
+    /// # use session_core::Verb;
+    /// assert!(!Verb::Load.failed("connection refused").is_unreadable());
+    /// ```
+    #[must_use]
+    pub const fn is_unreadable(&self) -> bool {
+        self.unreadable
     }
 }
 

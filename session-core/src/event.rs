@@ -29,8 +29,12 @@ pub enum Event {
     Gone,
     /// A session got a new id.
     Renewed,
+    /// A cookie session came after it was ended.
+    Revoked,
     /// A cookie of ours whose session no longer exists.
     Unknown,
+    /// The store has something for a cookie of ours that is no record; the request was anonymous.
+    Unreadable,
 }
 
 impl Event {
@@ -50,7 +54,9 @@ impl Event {
         Self::Forged,
         Self::Gone,
         Self::Renewed,
+        Self::Revoked,
         Self::Unknown,
+        Self::Unreadable,
     ];
 
     /// The name in logs and counters.
@@ -70,7 +76,9 @@ impl Event {
             Self::Forged => "forged",
             Self::Gone => "gone",
             Self::Renewed => "renewed",
+            Self::Revoked => "revoked",
             Self::Unknown => "unknown",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -12,6 +12,7 @@ mod random;
 
 mod error;
 mod event;
+mod verb;
 
 // what there is
 mod id;
@@ -29,6 +30,10 @@ mod cookie;
 // where it is kept
 mod store;
 
+mod decorator;
+
+mod counting;
+mod encrypted;
 mod memory;
 
 // what becomes of it
@@ -55,6 +60,9 @@ pub use async_trait::async_trait;
 pub use crate::clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use crate::close::{Close, CloseFuture};
 pub use crate::cookie::SameSite;
+pub use crate::counting::Counting;
+pub use crate::decorator::Decorator;
+pub use crate::encrypted::Encrypted;
 pub use crate::error::{ConfigError, Error, StoreError};
 pub use crate::event::{Event, Observer};
 pub use crate::expiry::{Expiry, Times};
@@ -68,4 +76,5 @@ pub use crate::random::{OsRandom, Random};
 pub use crate::record::{Record, RecordError, Values};
 pub use crate::session::Session;
 pub use crate::slot::Slot;
-pub use crate::store::{Create, Loaded, SessionStore, Touch, Update, Version};
+pub use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
+pub use crate::verb::Verb;

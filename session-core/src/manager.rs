@@ -16,7 +16,7 @@ use crate::plan::Policy;
 use crate::random::{OsRandom, Random};
 use crate::session::Session;
 use crate::slot::Slot;
-use crate::store::SessionStore;
+use crate::store::{SessionStore, SubjectLimit};
 use crate::token::{Purpose, Tokens};
 
 /// Opens the sessions of one application. Clones are the same manager; make it once and give it to the door of your
@@ -43,7 +43,7 @@ impl SessionManager {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn stored(store: impl SessionStore, keys: KeyRing) -> SessionManagerBuilder {
-        SessionManagerBuilder::new(Some(Arc::new(store)), Purpose::Reference, keys)
+        SessionManagerBuilder::new(Purpose::Reference, keys, Some(Arc::new(store)), None)
     }
 
     /// Sessions in the cookie, encrypted: the browser can neither read nor change them. At most 4,096 bytes with name
@@ -56,8 +56,7 @@ impl SessionManager {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn sealed(keys: KeyRing, revocation: Revocation) -> SessionManagerBuilder {
-        let Revocation::NoneCopiedCookiesStayValid = revocation;
-        SessionManagerBuilder::new(None, Purpose::Sealed, keys)
+        SessionManagerBuilder::new(Purpose::Sealed, keys, None, revocation.store())
     }
 
     /// Sessions in the cookie, signed: everybody who holds it can read it, nobody can change it. Keep no secret in it.
@@ -70,8 +69,7 @@ impl SessionManager {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn signed(keys: KeyRing, revocation: Revocation) -> SessionManagerBuilder {
-        let Revocation::NoneCopiedCookiesStayValid = revocation;
-        SessionManagerBuilder::new(None, Purpose::Signed, keys)
+        SessionManagerBuilder::new(Purpose::Signed, keys, None, revocation.store())
     }
 
     /// The door in: remembers the request's cookies. No parsing, no cryptography, no store yet.
@@ -110,7 +108,7 @@ impl SessionManager {
     /// # Ok::<(), session_core::StoreError>(()) }).unwrap(); Ok::<(), session_core::Error>(())
     /// ```
     pub async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
-        match &self.0.store {
+        match self.0.store.as_deref().or(self.0.revocations.as_deref()) {
             Some(store) => store.sweep(limit).await,
             None => Ok(0),
         }
@@ -161,12 +159,52 @@ impl fmt::Debug for SessionManager {
 
 /// How a cookie session is ended before its deadline. The server keeps nothing of it, so it has to be told where to
 /// remember what it ended, or that it needn't.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// ```
+/// use session_core::{KeyRing, MemoryStore, Revocation, Secret, SessionManager};
+///
+/// let revocation = Revocation::kept_in(MemoryStore::new());
+/// assert!(SessionManager::sealed(KeyRing::new(Secret::random()?), revocation).build().is_ok());
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Revocation {
+    /// The store remembers which cookies ended before their deadline: those of a logout, and those from before a renewal
+    /// or a login. Each request that uses its session asks it once; if it fails, the answer is 503.
+    KeptIn(Arc<dyn SessionStore>),
     /// Nothing is remembered: logout takes the cookie from the browser, but somebody who copied it can use it until its
     /// deadline. Choose short limits.
     NoneCopiedCookiesStayValid,
+}
+
+impl Revocation {
+    /// Remembers in `store`, which all nodes have to share. It holds a key for each ended session until the session's
+    /// deadline, and no session.
+    ///
+    /// ```
+    /// # use session_core::{MemoryStore, Revocation};
+    /// assert!(matches!(Revocation::kept_in(MemoryStore::new()), Revocation::KeptIn(_)));
+    /// ```
+    pub fn kept_in(store: impl SessionStore) -> Self {
+        Self::KeptIn(Arc::new(store))
+    }
+
+    fn store(self) -> Option<Arc<dyn SessionStore>> {
+        match self {
+            Self::KeptIn(store) => Some(store),
+            Self::NoneCopiedCookiesStayValid => None,
+        }
+    }
+}
+
+impl fmt::Debug for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KeptIn(_) => "KeptIn(…)",
+            Self::NoneCopiedCookiesStayValid => "NoneCopiedCookiesStayValid",
+        })
+    }
 }
 
 /// The settings of a [`SessionManager`]. Each has a safe default; what lowers safety says so in its name.
@@ -185,30 +223,39 @@ pub enum Revocation {
 /// ```
 #[must_use = "a builder does nothing until it is built"]
 pub struct SessionManagerBuilder {
-    store: Option<Arc<dyn SessionStore>>,
     purpose: Purpose,
     keys: KeyRing,
+    store: Option<Arc<dyn SessionStore>>,
+    revocations: Option<Arc<dyn SessionStore>>,
     application: String,
     attributes: Attributes,
     expiry: Expiry,
     touch_every: Option<Duration>,
     max_bytes: usize,
+    limit: SubjectLimit,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     observer: Option<Arc<dyn Observer>>,
 }
 
 impl SessionManagerBuilder {
-    fn new(store: Option<Arc<dyn SessionStore>>, purpose: Purpose, keys: KeyRing) -> Self {
+    fn new(
+        purpose: Purpose,
+        keys: KeyRing,
+        store: Option<Arc<dyn SessionStore>>,
+        revocations: Option<Arc<dyn SessionStore>>,
+    ) -> Self {
         Self {
-            store,
             purpose,
             keys,
+            store,
+            revocations,
             application: String::new(),
             attributes: Attributes::default(),
             expiry: Expiry::default(),
             touch_every: None,
             max_bytes: 64 * 1024,
+            limit: SubjectLimit::None,
             clock: Arc::new(SystemClock),
             random: Arc::new(OsRandom),
             observer: None,
@@ -401,6 +448,22 @@ impl SessionManagerBuilder {
         self
     }
 
+    /// How many live sessions one subject may have. A login beyond it ends the oldest ones, or is refused with
+    /// [`Error::TooManySessions`](crate::Error::TooManySessions). Default: any number.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager, SubjectLimit};
+    /// # use std::num::NonZeroU32;
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.sessions_per_subject(SubjectLimit::EndOldest(NonZeroU32::new(3).unwrap()));
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn sessions_per_subject(mut self, limit: SubjectLimit) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// Another clock. Give the store the same one.
     ///
     /// ```
@@ -486,13 +549,22 @@ impl SessionManagerBuilder {
                 "write less than the idle time",
             );
         }
+        if self.limit != SubjectLimit::None && self.store.is_none() {
+            return error(
+                "sessions_per_subject",
+                "sessions in cookies can't be counted",
+                "leave it out or keep the sessions in a store",
+            );
+        }
         let attributes = self.attributes.check()?;
         Ok(SessionManager(Arc::new(Machine {
             store: self.store,
+            revocations: self.revocations,
             tokens: Tokens::new(&self.keys, self.purpose, &self.application, &attributes.name),
             attributes,
             policy: Policy { expiry: self.expiry, touch_every },
             max_bytes: self.max_bytes,
+            limit: self.limit,
             clock: self.clock,
             random: self.random,
             observer: self.observer,

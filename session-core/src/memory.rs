@@ -1,13 +1,16 @@
 //! Sessions in this process's memory: for one process, and gone with it.
 
-use std::array;
+mod shards;
+
+use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Place;
 use std::fmt;
 use std::future::poll_fn;
+use std::hash::Hash;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -16,10 +19,11 @@ use crate::error::StoreError;
 use crate::expiry::Times;
 use crate::id::StoreKey;
 use crate::record::Record;
-use crate::store::{Create, Loaded, SessionStore, Touch, Update, Version};
+use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
+use crate::verb::Verb;
 
-/// With a million sessions a shard holds 4,000, so sweeping one keeps its lock for well under a millisecond.
-const SHARDS: usize = 256;
+use shards::{Entry, Locked, Renamed, RevokedSubject, SHARDS, Shard, Shards};
+
 /// Every so many creations sweep one shard, so that memory comes back without anybody calling `sweep`.
 const CREATIONS_PER_SWEEP: usize = 16;
 
@@ -30,13 +34,13 @@ const CREATIONS_PER_SWEEP: usize = 16;
 /// from several machines.
 ///
 /// ```
-/// use session_core::{Expiry, MemoryStore, Record, SessionStore, StoreKey};
+/// use session_core::{Expiry, MemoryStore, Record, SessionStore, StoreKey, SubjectLimit};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let store = MemoryStore::new().capacity(1);
 /// let record = Record::new(Expiry::default());
-/// store.create(&StoreKey::from_bytes([1; 32]), &record).await?;
-/// assert!(store.create(&StoreKey::from_bytes([2; 32]), &record).await.is_err());
+/// store.create(&StoreKey::from_bytes([1; 32]), &record, SubjectLimit::None).await?;
+/// assert!(store.create(&StoreKey::from_bytes([2; 32]), &record, SubjectLimit::None).await.is_err());
 /// assert_eq!(store.live(), 1);
 /// # Ok::<(), session_core::StoreError>(()) }).unwrap();
 /// ```
@@ -45,7 +49,7 @@ pub struct MemoryStore(Arc<Memory>);
 
 #[derive(Clone)]
 struct Memory {
-    shards: Arc<[Mutex<Shard>; SHARDS]>,
+    shards: Arc<Shards>,
     counters: Arc<Counters>,
     capacity: usize,
     clock: Arc<dyn Clock>,
@@ -60,25 +64,6 @@ struct Counters {
     searched: AtomicU64,
 }
 
-#[derive(Default)]
-struct Shard {
-    sessions: HashMap<StoreKey, Entry>,
-    /// Where renamed sessions went, so that who wants to end one by its former key ends it all the same.
-    renamed: HashMap<StoreKey, Renamed>,
-}
-
-struct Entry {
-    record: Record,
-    version: Version,
-    times: Times,
-}
-
-/// Kept until the session would have expired under its former key: no request that knew it runs for longer.
-struct Renamed {
-    to: StoreKey,
-    until: Timestamp,
-}
-
 impl MemoryStore {
     /// An empty store for a million sessions.
     ///
@@ -89,7 +74,7 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Memory {
-            shards: Arc::new(array::from_fn(|_| Mutex::default())),
+            shards: Arc::new(Shards::new()),
             counters: Arc::default(),
             capacity: 1_000_000,
             clock: Arc::new(SystemClock),
@@ -129,55 +114,40 @@ impl MemoryStore {
     #[must_use]
     pub fn live(&self) -> usize {
         let now = self.0.clock.now();
-        self.0
-            .shards
-            .iter()
-            .map(|shard| lock(shard).sessions.values().filter(|entry| !entry.times.is_over(now)).count())
-            .sum()
+        let live = |shard: &Shard| shard.sessions.values().filter(|entry| !entry.times.is_over(now)).count();
+        self.0.shards.all().map(|shard| live(&shard)).sum()
     }
 
     /// Room for how many entries is taken from the allocator, expired ones and spare room included.
     #[cfg(test)]
     fn room(&self) -> usize {
-        self.0.shards.iter().map(|shard| lock(shard).sessions.capacity()).sum()
+        self.0.shards.all().map(|shard| shard.sessions.capacity()).sum()
     }
 }
 
 impl Memory {
-    fn shard(&self, key: &StoreKey) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[Self::place(key)])
-    }
-
-    /// Keys are hashes: any byte spreads them evenly.
-    fn place(key: &StoreKey) -> usize {
-        usize::from(key.as_bytes()[0])
-    }
-
-    /// Locks the shards of both keys, always in the same order.
-    fn with_both<T>(&self, old: &StoreKey, new: &StoreKey, act: impl FnOnce(&mut Shard, Option<&mut Shard>) -> T) -> T {
-        let (a, b) = (Self::place(old), Self::place(new));
-        if a == b {
-            return act(&mut lock(&self.shards[a]), None);
-        }
-        let mut lower = lock(&self.shards[a.min(b)]);
-        let mut upper = lock(&self.shards[a.max(b)]);
-        if a < b { act(&mut lower, Some(&mut upper)) } else { act(&mut upper, Some(&mut lower)) }
-    }
-
-    /// Drops what has expired in one shard, at most `limit`, and gives its memory back.
+    /// Drops what has expired in one shard, at most `limit` of each kind, and gives its memory back.
     fn sweep_shard(&self, place: usize, limit: usize) -> usize {
         let now = self.clock.now();
-        let mut shard = lock(&self.shards[place % SHARDS]);
-        let Shard { sessions, renamed } = &mut *shard;
-        let over: Vec<_> =
-            sessions.iter().filter(|(_, entry)| entry.times.is_over(now)).map(|(key, _)| *key).take(limit).collect();
-        for key in &over {
-            sessions.remove(key);
+        let over: Vec<_> = {
+            let mut shard = self.shards.at(place);
+            let Shard { sessions, renamed, revoked } = &mut *shard;
+            let over = sessions.extract_if(|_, entry| entry.times.is_over(now)).take(limit).collect();
+            renamed.extract_if(|_, renamed| renamed.until <= now).take(limit).for_each(drop);
+            revoked.extract_if(|_, until| *until <= now).take(limit).for_each(drop);
+            shrink(sessions);
+            shrink(renamed);
+            shrink(revoked);
+            over
+        };
+        for (key, entry) in &over {
+            self.shards.forget(entry, key);
         }
-        renamed.retain(|_, renamed| renamed.until > now);
-        shrink(sessions);
-        shrink(renamed);
-        self.counters.held.fetch_sub(over.len(), Ordering::Relaxed);
+        let mut subjects = self.shards.subjects_at(place);
+        subjects.revoked.extract_if(|_, revoked| revoked.until <= now).take(limit).for_each(drop);
+        shrink(&mut subjects.revoked);
+        shrink(&mut subjects.sessions);
+        self.leave(over.len());
         over.len()
     }
 
@@ -195,7 +165,7 @@ impl Memory {
         if enter() || (self.make_room() && enter()) {
             return Ok(());
         }
-        Err(StoreError::new("creating", Full(self.capacity)))
+        Err(Verb::Create.failed(Full(self.capacity)))
     }
 
     /// Whether there is room now that what had expired is dropped. A flood of refused sessions searches the whole store
@@ -214,20 +184,126 @@ impl Memory {
         self.counters.held.load(Ordering::Relaxed) < self.capacity
     }
 
-    fn leave(&self) {
-        self.counters.held.fetch_sub(1, Ordering::Relaxed);
+    fn leave(&self, sessions: usize) {
+        self.counters.held.fetch_sub(sessions, Ordering::Relaxed);
+    }
+
+    /// Removes the session under `key` and from its subject's list, and says whether it was alive.
+    fn end(&self, key: &StoreKey, now: Timestamp) -> bool {
+        let Some(entry) = self.shards.of(key).sessions.remove(key) else { return false };
+        self.leave(1);
+        self.shards.forget(&entry, key);
+        !entry.times.is_over(now)
+    }
+
+    fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Create {
+        let now = self.clock.now();
+        let entry = Entry { record: record.clone(), version: Version::FIRST, times: Times::begin(now, record.expiry) };
+        let subject = record.subject.as_deref();
+        let mut lists = self.shards.subjects_of_each([subject, None]);
+        let room = subject.map_or(Some(Vec::new()), |subject| {
+            self.room_for(lists.of(subject).keys(subject), subject, limit, None, now)
+        });
+        let victims = room.as_deref().unwrap_or_default();
+        let mut shards = self.shards.of_each(victims.iter().chain([key]));
+        if shards.of(key).live(key, now).is_some() {
+            return Create::Taken;
+        }
+        if room.is_none() {
+            return Create::Full;
+        }
+        self.end_each(&mut shards, victims);
+        if shards.of(key).insert(key, entry) {
+            self.leave(1);
+        }
+        if let Some(subject) = subject {
+            lists.of(subject).replace(subject, victims, key);
+        }
+        Create::Created
+    }
+
+    fn rename(
+        &self,
+        old: &StoreKey,
+        new: &StoreKey,
+        record: &Record,
+        seen: Version,
+        limit: SubjectLimit,
+    ) -> Result<Update, StoreError> {
+        let now = self.clock.now();
+        let former = match self.shards.of(old).live(old, now) {
+            None => return Ok(Update::Gone),
+            Some(entry) if entry.version != seen => return Ok(Update::Conflict),
+            Some(entry) => entry.record.subject.clone(),
+        };
+        let subject = record.subject.as_deref();
+        let mut lists = self.shards.subjects_of_each([former.as_deref(), subject]);
+        let room = subject.map_or(Some(Vec::new()), |subject| {
+            self.room_for(lists.of(subject).keys(subject), subject, limit, Some(old), now)
+        });
+        let victims = room.as_deref().unwrap_or_default();
+        let mut shards = self.shards.of_each(victims.iter().chain([old, new]));
+        let entry = match shards.of(old).live(old, now) {
+            None => return Ok(Update::Gone),
+            // A record has one subject a version.
+            Some(entry) if entry.version != seen || entry.record.subject != former => return Ok(Update::Conflict),
+            Some(entry) => entry.written(record, now),
+        };
+        if room.is_none() {
+            return Ok(Update::Full);
+        }
+        if shards.of(new).live(new, now).is_some() {
+            return Err(Verb::Rename.failed("the new key is taken"));
+        }
+        self.end_each(&mut shards, victims);
+        shards.of(old).sessions.remove(old);
+        shards.of(old).renamed.insert(*old, Renamed { to: *new, until: entry.times.expires });
+        if shards.of(new).insert(new, entry) {
+            self.leave(1);
+        }
+        if let Some(former) = &former {
+            lists.of(former).forget(former, old);
+        }
+        if let Some(subject) = subject {
+            lists.of(subject).replace(subject, victims, new);
+        }
+        Ok(Update::Updated)
+    }
+
+    /// Who has to end so that one more session of `subject` is within the limit, or `None` if it is refused. Call it
+    /// under the subject's lock. `spared` is a session that makes no difference, because it is the one that is written.
+    fn room_for(
+        &self,
+        keys: &[StoreKey],
+        subject: &str,
+        limit: SubjectLimit,
+        spared: Option<&StoreKey>,
+        now: Timestamp,
+    ) -> Option<Vec<StoreKey>> {
+        let Some(most) = limit.most() else { return Some(Vec::new()) };
+        let mut live: Vec<_> = keys
+            .iter()
+            .filter(|key| Some(*key) != spared)
+            .filter_map(|key| Some((self.shards.of(key).live_of(subject, key, now)?.times.created, *key)))
+            .collect();
+        let beyond = (live.len() + 1).saturating_sub(most as usize);
+        if beyond > 0 && matches!(limit, SubjectLimit::Refuse(_)) {
+            return None;
+        }
+        live.sort_unstable();
+        Some(live.into_iter().take(beyond).map(|(_, key)| key).collect())
+    }
+
+    fn end_each(&self, shards: &mut Locked<'_, Shard>, keys: &[StoreKey]) {
+        let ended = keys.iter().filter(|key| shards.of(key).sessions.remove(key).is_some()).count();
+        self.leave(ended);
     }
 }
 
-fn shrink<T>(map: &mut HashMap<StoreKey, T>) {
+fn shrink<K: Eq + Hash, T>(map: &mut HashMap<K, T>) {
     if map.capacity() > 2 * map.len().max(16) {
         map.shrink_to_fit();
     }
-}
-
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    // Nothing of the user's runs under the lock, so a poisoned shard is whole all the same.
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for MemoryStore {
@@ -252,50 +328,51 @@ struct Full(usize);
 impl SessionStore for MemoryStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
         let now = self.0.clock.now();
-        let shard = self.0.shard(key);
-        let live = shard.sessions.get(key).filter(|entry| !entry.times.is_over(now));
-        Ok(live.map(|entry| Loaded { record: entry.record.clone(), version: entry.version, times: entry.times, now }))
+        Ok(self.0.shards.of(key).live(key, now).map(|entry| entry.loaded(now)))
     }
 
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError> {
+    async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
         self.0.enter(record)?;
-        let now = self.0.clock.now();
-        let entry = Entry { record: record.clone(), version: Version::FIRST, times: Times::begin(now, record.expiry) };
-        let mut shard = self.0.shard(key);
-        let created = match shard.sessions.entry(*key) {
-            Place::Vacant(place) => {
-                place.insert(entry);
-                return Ok(Create::Created);
-            }
-            Place::Occupied(mut place) if place.get().times.is_over(now) => {
-                place.insert(entry);
-                Create::Created
-            }
-            Place::Occupied(_) => Create::Taken,
-        };
-        self.0.leave();
+        let created = self.0.create(key, record, limit);
+        if created != Create::Created {
+            self.0.leave(1);
+        }
         Ok(created)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
         let now = self.0.clock.now();
-        Ok(match self.0.shard(key).sessions.get_mut(key).filter(|entry| !entry.times.is_over(now)) {
-            None => Update::Gone,
-            Some(entry) if entry.version != seen => Update::Conflict,
-            Some(entry) => {
-                *entry = Entry {
-                    record: record.clone(),
-                    version: seen.next(),
-                    times: entry.times.touched(now, record.expiry),
-                };
-                Update::Updated
+        // Nearly always the subject stays, and its list with it.
+        let former = match self.0.shards.of(key).live_mut(key, now) {
+            None => return Ok(Update::Gone),
+            Some(entry) if entry.version != seen => return Ok(Update::Conflict),
+            Some(entry) if entry.record.subject == record.subject => {
+                *entry = entry.written(record, now);
+                return Ok(Update::Updated);
             }
-        })
+            Some(entry) => entry.record.subject.clone(),
+        };
+        let subjects = [former.as_deref(), record.subject.as_deref()];
+        let mut lists = self.0.shards.subjects_of_each(subjects);
+        match self.0.shards.of(key).live_mut(key, now) {
+            None => return Ok(Update::Gone),
+            // A record has one subject a version.
+            Some(entry) if entry.version != seen || entry.record.subject != former => return Ok(Update::Conflict),
+            Some(entry) => *entry = entry.written(record, now),
+        }
+        let [before, after] = subjects;
+        if let Some(subject) = before {
+            lists.of(subject).forget(subject, key);
+        }
+        if let Some(subject) = after {
+            lists.of(subject).remember(subject, key);
+        }
+        Ok(Update::Updated)
     }
 
     async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
         let now = self.0.clock.now();
-        Ok(match self.0.shard(key).sessions.get_mut(key).filter(|entry| !entry.times.is_over(now)) {
+        Ok(match self.0.shards.of(key).live_mut(key, now) {
             None => Touch::Gone,
             Some(entry) => {
                 entry.times = entry.times.touched(now, entry.record.expiry);
@@ -310,42 +387,65 @@ impl SessionStore for MemoryStore {
         new: &StoreKey,
         record: &Record,
         seen: Version,
+        limit: SubjectLimit,
     ) -> Result<Update, StoreError> {
-        let now = self.0.clock.now();
-        self.0.with_both(old, new, |from, to| {
-            let Some(entry) = from.sessions.get(old).filter(|entry| !entry.times.is_over(now)) else {
-                return Ok(Update::Gone);
-            };
-            if entry.version != seen {
-                return Ok(Update::Conflict);
-            }
-            let entry =
-                Entry { record: record.clone(), version: seen.next(), times: entry.times.touched(now, record.expiry) };
-            let taken = to.as_deref().unwrap_or(from).sessions.get(new).is_some_and(|entry| !entry.times.is_over(now));
-            if taken {
-                return Err(StoreError::new("renaming", "the new key is taken"));
-            }
-            from.sessions.remove(old);
-            from.renamed.insert(*old, Renamed { to: *new, until: entry.times.expires });
-            if to.unwrap_or(from).sessions.insert(*new, entry).is_some() {
-                self.0.leave();
-            }
-            Ok(Update::Updated)
-        })
+        self.0.rename(old, new, record, seen, limit)
     }
 
-    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+    async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
         let now = self.0.clock.now();
+        let mut ended = false;
         let mut next = Some(*key);
         while let Some(key) = next {
-            let mut shard = self.0.shard(&key);
-            if shard.sessions.remove(&key).is_some() {
-                self.0.leave();
-            }
+            ended |= self.0.end(&key, now);
             // Each step takes one away, so a chain of renames ends.
-            next = shard.renamed.remove(&key).filter(|renamed| renamed.until > now).map(|renamed| renamed.to);
+            let renamed = self.0.shards.of(&key).renamed.remove(&key);
+            next = renamed.filter(|renamed| renamed.until > now).map(|renamed| renamed.to);
         }
-        Ok(())
+        Ok(ended)
+    }
+
+    async fn sessions_of(&self, subject: &str, most: usize) -> Result<Vec<(StoreKey, Loaded)>, StoreError> {
+        let now = self.0.clock.now();
+        let list = self.0.shards.subjects(subject);
+        let load = |key: &StoreKey| Some((*key, self.0.shards.of(key).live_of(subject, key, now)?.loaded(now)));
+        let mut sessions: Vec<_> = list.keys(subject).iter().filter_map(load).collect();
+        drop(list);
+        sessions.sort_by_key(|(key, loaded)| Reverse((loaded.times.created, *key)));
+        sessions.truncate(most);
+        Ok(sessions)
+    }
+
+    async fn delete_one_of(&self, subject: &str, key: &StoreKey) -> Result<bool, StoreError> {
+        let now = self.0.clock.now();
+        // Nothing of this subject is renamed under its lock.
+        let mut list = self.0.shards.subjects(subject);
+        let key = self.0.shards.latest(key, now);
+        let mut shard = self.0.shards.of(&key);
+        if shard.live_of(subject, &key, now).is_none() {
+            return Ok(false);
+        }
+        shard.sessions.remove(&key);
+        list.forget(subject, &key);
+        self.0.leave(1);
+        Ok(true)
+    }
+
+    async fn delete_all_of(&self, subject: &str, except: Option<&StoreKey>) -> Result<usize, StoreError> {
+        let now = self.0.clock.now();
+        let mut list = self.0.shards.subjects(subject);
+        let spared = except.map(|key| self.0.shards.latest(key, now));
+        let mut ended = 0;
+        for key in list.keys(subject).to_vec() {
+            let mut shard = self.0.shards.of(&key);
+            if Some(key) != spared && shard.live_of(subject, &key, now).is_some() {
+                shard.sessions.remove(&key);
+                list.forget(subject, &key);
+                ended += 1;
+            }
+        }
+        self.0.leave(ended);
+        Ok(ended)
     }
 
     async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
@@ -357,6 +457,36 @@ impl SessionStore for MemoryStore {
             }
         }
         Ok(swept)
+    }
+
+    async fn revoke(&self, key: &StoreKey, keep: Duration) -> Result<bool, StoreError> {
+        let now = self.0.clock.now();
+        let mut shard = self.0.shards.of(key);
+        let until = shard.revoked.entry(*key).or_insert(now);
+        let news = *until <= now;
+        *until = now.plus(keep).max(*until);
+        Ok(news)
+    }
+
+    async fn revoke_all_of(&self, subject: &str, until: Timestamp, keep: Duration) -> Result<(), StoreError> {
+        let now = self.0.clock.now();
+        let mut subjects = self.0.shards.subjects(subject);
+        let revoked = RevokedSubject { made: until, until: now.plus(keep) };
+        let kept = subjects.revoked.entry(subject.to_owned()).or_insert(revoked);
+        // What has expired counts no more, not even as the latest moment.
+        let made = if kept.until > now { kept.made.max(until) } else { until };
+        *kept = RevokedSubject { made, until: now.plus(keep).max(kept.until) };
+        Ok(())
+    }
+
+    async fn is_revoked(&self, keys: &[StoreKey], subject: Option<&str>, made: Timestamp) -> Result<bool, StoreError> {
+        let now = self.0.clock.now();
+        let key_is = |key: &StoreKey| self.0.shards.of(key).revoked.get(key).is_some_and(|until| *until > now);
+        let subject_is = |subject: &str| {
+            let subjects = self.0.shards.subjects(subject);
+            subjects.revoked.get(subject).is_some_and(|revoked| revoked.until > now && made <= revoked.made)
+        };
+        Ok(keys.iter().any(key_is) || subject.is_some_and(subject_is))
     }
 }
 
@@ -374,166 +504,4 @@ async fn let_others_run() {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::clock::{ManualClock, Timestamp};
-    use crate::expiry::Expiry;
-
-    fn key(number: u32) -> StoreKey {
-        use sha2::{Digest as _, Sha256};
-        StoreKey::from_bytes(Sha256::digest(number.to_be_bytes()).into())
-    }
-
-    fn record(seconds: u64, subject: Option<&str>) -> Record {
-        let mut record = Record::new(Expiry { idle: Duration::from_secs(seconds), ..Expiry::default() });
-        record.subject = subject.map(str::to_owned);
-        record
-    }
-
-    fn held(store: &MemoryStore) -> usize {
-        store.0.counters.held.load(Ordering::Relaxed)
-    }
-
-    fn stopped() -> (MemoryStore, Arc<ManualClock>) {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000)));
-        (MemoryStore::new().clock(Arc::clone(&clock)), clock)
-    }
-
-    #[tokio::test]
-    async fn memory_comes_back_after_a_sweep() {
-        let (store, clock) = stopped();
-        for number in 0..20_000 {
-            store.create(&key(number), &record(if number % 100 == 0 { 1_000 } else { 10 }, None)).await.unwrap();
-        }
-        let full = store.room();
-        assert!(full >= 20_000);
-        clock.advance(Duration::from_secs(10));
-        assert_eq!((store.live(), held(&store)), (200, 20_000));
-        assert_eq!(store.sweep(500).await.unwrap(), 500);
-        assert_eq!(held(&store), 19_500);
-        assert_eq!(store.sweep(usize::MAX).await.unwrap(), 19_300);
-        assert_eq!(store.sweep(usize::MAX).await.unwrap(), 0);
-        assert_eq!((store.live(), held(&store)), (200, 200));
-        assert!(store.room() < full / 4, "{} of {full}", store.room());
-        for number in (0..20_000).step_by(100) {
-            assert!(store.load(&key(number)).await.unwrap().is_some());
-        }
-    }
-
-    #[tokio::test]
-    async fn memory_comes_back_though_nobody_sweeps() {
-        let (store, clock) = stopped();
-        for number in 0..60_000 {
-            store.create(&key(number), &record(1, None)).await.unwrap();
-            clock.advance(Duration::from_millis(1));
-        }
-        // 1,000 are alive at any time; a creation sweeps a sixteenth of a shard.
-        assert!(held(&store) < 10_000, "{}", held(&store));
-    }
-
-    #[tokio::test]
-    async fn former_keys_are_forgotten_when_nobody_can_know_them_any_more() {
-        let former = |store: &MemoryStore| store.0.shards.iter().map(|shard| lock(shard).renamed.len()).sum::<usize>();
-        let (store, clock) = stopped();
-        let record = record(10, None);
-        store.create(&key(0), &record).await.unwrap();
-        let mut version = Version::FIRST;
-        for number in 0..100 {
-            store.rename(&key(number), &key(number + 1), &record, version).await.unwrap();
-            version = version.next();
-        }
-        assert_eq!((store.live(), held(&store), former(&store)), (1, 1, 100));
-        store.delete(&key(60)).await.unwrap();
-        assert_eq!((store.live(), held(&store), former(&store)), (0, 0, 60));
-        clock.advance(Duration::from_secs(10));
-        store.sweep(usize::MAX).await.unwrap();
-        assert_eq!(former(&store), 0);
-    }
-
-    #[tokio::test]
-    async fn every_verb_counts_right() {
-        let (store, clock) = stopped();
-        let record = record(1, None);
-        for (first, second) in [(1, 2), (3, 4)] {
-            store.create(&key(first), &record).await.unwrap();
-            assert_eq!(store.create(&key(first), &record).await.unwrap(), Create::Taken);
-            store.rename(&key(first), &key(second), &record, Version::FIRST).await.unwrap();
-            assert_eq!(held(&store), 1);
-            store.delete(&key(first)).await.unwrap();
-            assert_eq!(held(&store), 0);
-            store.delete(&key(second)).await.unwrap();
-            store.delete(&key(second)).await.unwrap();
-            assert_eq!(held(&store), 0);
-        }
-        // An expired one gives its place to a new one and to a renamed one.
-        store.create(&key(1), &record).await.unwrap();
-        clock.advance(Duration::from_secs(2));
-        assert_eq!(store.create(&key(1), &record).await.unwrap(), Create::Created);
-        clock.advance(Duration::from_secs(2));
-        store.create(&key(2), &record).await.unwrap();
-        store.rename(&key(2), &key(1), &record, Version::FIRST).await.unwrap();
-        store.sweep(usize::MAX).await.unwrap();
-        assert_eq!((held(&store), store.live()), (1, 1));
-    }
-
-    #[tokio::test]
-    async fn a_flood_of_refused_sessions_does_not_hide_what_expired() {
-        let (store, clock) = stopped();
-        let store = store.capacity(10);
-        for number in 0..10 {
-            store.create(&key(number), &record(10, None)).await.unwrap();
-        }
-        for number in 10..60 {
-            clock.advance(Duration::from_millis(50));
-            store.create(&key(number), &record(10, None)).await.unwrap_err();
-        }
-        store.touch(&key(0)).await.unwrap();
-        clock.advance(Duration::from_millis(7_450));
-        store.create(&key(60), &record(10, None)).await.unwrap_err();
-        clock.advance(Duration::from_millis(60));
-        store.create(&key(61), &record(10, None)).await.unwrap_err();
-        clock.advance(Duration::from_millis(60));
-        store.create(&key(62), &record(10, None)).await.unwrap();
-        assert_eq!(store.live(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_full_store_whose_sessions_expired_has_room_for_as_many() {
-        let (store, clock) = stopped();
-        let store = store.capacity(100);
-        for round in 0..3 {
-            for number in 0..100 {
-                let created = store.create(&key(1_000 * round + number), &record(1, None)).await;
-                assert!(created.is_ok(), "{number} of round {round}");
-            }
-            store.create(&key(999), &record(1, None)).await.unwrap_err();
-            clock.advance(Duration::from_secs(1));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_full_store_refuses_anonymous_sessions_only_and_evicts_no_live_one() {
-        let (store, clock) = stopped();
-        let store = store.capacity(100);
-        for number in 0..100 {
-            store.create(&key(number), &record(if number < 50 { 10 } else { 100 }, None)).await.unwrap();
-        }
-        let refused = store.create(&key(100), &record(10, None)).await.unwrap_err();
-        assert_eq!(refused.to_string(), "creating a session failed");
-        for number in 100..150 {
-            assert_eq!(store.create(&key(number), &record(100, Some("ada"))).await.unwrap(), Create::Created);
-        }
-        assert_eq!(store.live(), 150);
-        clock.advance(Duration::from_secs(10));
-        assert_eq!(store.live(), 100);
-        store.create(&key(200), &record(10, None)).await.unwrap_err();
-        store.delete(&key(99)).await.unwrap();
-        clock.advance(Duration::from_secs(1));
-        store.create(&key(200), &record(10, None)).await.unwrap();
-        for number in (50..99).chain(100..150) {
-            assert!(store.load(&key(number)).await.unwrap().is_some(), "{number}");
-        }
-    }
-}
+mod tests;

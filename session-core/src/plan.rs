@@ -8,6 +8,7 @@ use crate::expiry::{Expiry, Times};
 use crate::id::SessionId;
 use crate::record::Record;
 use crate::store::Version;
+use crate::token::Origin;
 
 /// A session that exists: as it was loaded, or as it was last saved.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub(crate) struct Base {
     pub(crate) record: Record,
     pub(crate) version: Version,
     pub(crate) times: Times,
+    pub(crate) origin: Origin,
     /// How the clock that keeps its deadlines compares with ours: both as they stood at the same moment.
     pub(crate) theirs: Timestamp,
     pub(crate) ours: Timestamp,
@@ -121,8 +123,10 @@ mod tests {
     }
 
     fn base(subject: Option<&str>, values: &[(&str, u64)]) -> Base {
+        let id = SessionId::from_verified([1; 32]);
         Base {
-            id: SessionId::from_verified([1; 32]),
+            origin: Origin { first: id.clone(), made: at(0) },
+            id,
             record: record(subject, values),
             version: Version::FIRST,
             times: Times::begin(at(0), POLICY.expiry),

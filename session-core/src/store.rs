@@ -1,6 +1,7 @@
 //! The contract between sessions and whatever keeps them.
 
-use std::sync::Arc;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -17,23 +18,25 @@ use crate::record::Record;
 /// - The store stamps the [`Times`] by its own clock: `create` begins them, `update`, `touch` and `rename` move
 ///   `seen` and the idle deadline, never beyond the lifetime.
 /// - Each verb is atomic, also against all others.
-/// - A former key serves `delete` alone; in every other verb it is absent.
-/// - An error means that the outcome is unknown or nothing happened; a verb never succeeds halfway.
+/// - A former key serves to end or to spare a session (`delete`, `delete_one_of`, `delete_all_of`) alone; in every other
+///   verb it is absent.
+/// - An error means that the outcome is unknown or nothing happened; a verb never succeeds halfway. An entry that can't
+///   be read as a record is an error of its own kind, [`StoreError::unreadable`].
 ///
 /// Write implementations with `#[async_trait]`, which this crate re-exports. See [`MemoryStore`](crate::MemoryStore)
-/// for a whole one.
+/// for a whole one, and [`Decorator`](crate::Decorator) for a store that stands on another one.
 ///
 /// ```
-/// use session_core::{Create, Expiry, MemoryStore, Record, SessionStore, StoreKey, Update, Version};
+/// use session_core::{Create, Expiry, MemoryStore, Record, SessionStore, StoreKey, SubjectLimit, Update, Version};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let store = MemoryStore::new();
 /// let (key, record) = (StoreKey::from_bytes([1; 32]), Record::new(Expiry::default()));
-/// assert_eq!(store.create(&key, &record).await?, Create::Created);
-/// assert_eq!(store.create(&key, &record).await?, Create::Taken);
+/// assert_eq!(store.create(&key, &record, SubjectLimit::None).await?, Create::Created);
+/// assert_eq!(store.create(&key, &record, SubjectLimit::None).await?, Create::Taken);
 /// assert_eq!(store.update(&key, &record, Version::FIRST).await?, Update::Updated);
 /// assert_eq!(store.update(&key, &record, Version::FIRST).await?, Update::Conflict);
-/// store.delete(&key).await?;
+/// assert!(store.delete(&key).await?);
 /// assert_eq!(store.update(&key, &record, Version::FIRST.next()).await?, Update::Gone);
 /// # Ok::<(), session_core::StoreError>(()) }).unwrap();
 /// ```
@@ -42,8 +45,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// The live record under `key`.
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError>;
 
-    /// Inserts a new record at [`Version::FIRST`], unless a live one has the key.
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError>;
+    /// Inserts a new record at [`Version::FIRST`], unless a live one has the key. If the record has a subject, `limit`
+    /// says how many live sessions it may have with this one, and the same instant sees to it.
+    async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError>;
 
     /// Replaces the record if it is alive and still at version `seen`; it is then at `seen.next()`.
     async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError>;
@@ -52,23 +56,83 @@ pub trait SessionStore: Send + Sync + 'static {
     async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError>;
 
     /// As `update`, and moves the record from `old` to `new` in the same instant: there is no moment at which both
-    /// or neither of them is alive. `new` was just drawn at random; if it is taken all the same, the outcome is an error.
+    /// or neither of them is alive. `limit` is kept as in `create`. `new` was just drawn at random; if it is taken all the
+    /// same, the outcome is an error.
     async fn rename(
         &self,
         old: &StoreKey,
         new: &StoreKey,
         record: &Record,
         seen: Version,
+        limit: SubjectLimit,
     ) -> Result<Update, StoreError>;
 
     /// Makes sure that there is no record under `key`, nor under any key it was renamed to since: who loaded a session
     /// and ends it has ended it, even if another request renewed it meanwhile. Where it went has to be known for as long
-    /// as the record had to live under `key`. Doing it twice is fine.
-    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError>;
+    /// as the record had to live under `key`. Says whether this call ended a live session. Doing it twice is fine.
+    async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError>;
 
-    /// Frees what expired records take up, at most `limit` of them, and says how many it was. Never called on the
-    /// path of a request.
+    /// The live sessions whose record names `subject`, those created last first, at most `most` of them. An entry that
+    /// can't be read is left out.
+    async fn sessions_of(&self, subject: &str, most: usize) -> Result<Vec<(StoreKey, Loaded)>, StoreError>;
+
+    /// As `delete`, if the live session belongs to `subject`; nothing otherwise.
+    async fn delete_one_of(&self, subject: &str, key: &StoreKey) -> Result<bool, StoreError>;
+
+    /// Ends all live sessions of `subject` but the one under `except`, or under the key that was renamed to since, and says
+    /// how many. Of the sessions that began before this call none is left; one that begins meanwhile may live.
+    async fn delete_all_of(&self, subject: &str, except: Option<&StoreKey>) -> Result<usize, StoreError>;
+
+    /// Frees what expired records, former keys and revocations take up, at most `limit` of each, and says how many records
+    /// it was. Never called on the path of a request.
     async fn sweep(&self, limit: usize) -> Result<usize, StoreError>;
+
+    /// Remembers for as long as `keep`, by the store's clock, that `key` is revoked. For sessions that are in their cookie,
+    /// so no record has that key. Says whether it is news; if it isn't, the longer time counts.
+    async fn revoke(&self, key: &StoreKey, keep: Duration) -> Result<bool, StoreError>;
+
+    /// Remembers for as long as `keep` that all cookies of `subject` made at `until` or before are revoked. Of several
+    /// calls the latest moment counts, and the longest time.
+    async fn revoke_all_of(&self, subject: &str, until: Timestamp, keep: Duration) -> Result<(), StoreError>;
+
+    /// Whether one of `keys` is revoked, or what was made for `subject` at `made`.
+    async fn is_revoked(&self, keys: &[StoreKey], subject: Option<&str>, made: Timestamp) -> Result<bool, StoreError>;
+}
+
+/// How many live sessions one subject may have. The same store keeps it atomically: of logins that happen at once none
+/// slips through.
+///
+/// ```
+/// use session_core::SubjectLimit;
+/// use std::num::NonZeroU32;
+///
+/// assert_eq!(SubjectLimit::default(), SubjectLimit::None);
+/// assert_eq!(SubjectLimit::EndOldest(NonZeroU32::new(3).unwrap()).most(), Some(3));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubjectLimit {
+    /// Any number.
+    #[default]
+    None,
+    /// At most so many with the new one: those created first are ended to make room.
+    EndOldest(NonZeroU32),
+    /// At most so many with the new one: the new one is refused as `Full`, and nothing changes.
+    Refuse(NonZeroU32),
+}
+
+impl SubjectLimit {
+    /// The number, if there is a limit.
+    ///
+    /// ```
+    /// assert_eq!(session_core::SubjectLimit::None.most(), None);
+    /// ```
+    #[must_use]
+    pub const fn most(self) -> Option<u32> {
+        match self {
+            Self::None => None,
+            Self::EndOldest(most) | Self::Refuse(most) => Some(most.get()),
+        }
+    }
 }
 
 /// A record as it was found.
@@ -136,6 +200,8 @@ impl Version {
 pub enum Create {
     /// The record is stored.
     Created,
+    /// Its subject has as many live sessions as it may have, and [`SubjectLimit::Refuse`] was asked for; nothing changed.
+    Full,
     /// A live record has this key; nothing changed.
     Taken,
 }
@@ -145,6 +211,8 @@ pub enum Create {
 pub enum Update {
     /// Somebody else changed the record since it was loaded; nothing changed.
     Conflict,
+    /// As [`Create::Full`]; only [`SessionStore::rename`] has it.
+    Full,
     /// There is no live record; nothing changed, and nothing was made.
     Gone,
     /// Done.
@@ -158,41 +226,4 @@ pub enum Touch {
     Gone,
     /// Done.
     Touched,
-}
-
-#[async_trait]
-impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
-    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
-        (**self).load(key).await
-    }
-
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError> {
-        (**self).create(key, record).await
-    }
-
-    async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
-        (**self).update(key, record, seen).await
-    }
-
-    async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
-        (**self).touch(key).await
-    }
-
-    async fn rename(
-        &self,
-        old: &StoreKey,
-        new: &StoreKey,
-        record: &Record,
-        seen: Version,
-    ) -> Result<Update, StoreError> {
-        (**self).rename(old, new, record, seen).await
-    }
-
-    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        (**self).delete(key).await
-    }
-
-    async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
-        (**self).sweep(limit).await
-    }
 }

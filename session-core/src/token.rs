@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::crypto::{Mac, TAG_LENGTH, Xaes};
 use crate::error::Error;
 use crate::expiry::Times;
@@ -60,6 +61,16 @@ pub(crate) struct Envelope {
     pub(crate) id: SessionId,
     pub(crate) record: Record,
     pub(crate) times: Times,
+    pub(crate) origin: Origin,
+}
+
+/// Where a cookie session comes from: what a revocation can name besides its id.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The id it began with. A logout ends all that came of it, also what a renewal at the same time made of it.
+    pub(crate) first: SessionId,
+    /// When it began or was last logged in. Renewals keep it.
+    pub(crate) made: Timestamp,
 }
 
 /// An authentic token.
@@ -223,7 +234,7 @@ impl Key {
 }
 
 /// Fields behind their lengths: no two lists of fields give the same bytes.
-fn context(fields: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn context(fields: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for field in fields {
         bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
@@ -235,6 +246,12 @@ fn context(fields: &[&[u8]]) -> Vec<u8> {
 #[derive(Serialize)]
 struct WritingEnvelope<'a> {
     id: String,
+    /// Left out as long as it is the id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<String>,
+    /// Left out as long as it is the creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made: Option<Timestamp>,
     #[serde(flatten)]
     times: Times,
     #[serde(flatten)]
@@ -245,6 +262,8 @@ struct WritingEnvelope<'a> {
 struct WrittenEnvelope {
     format: u64,
     id: String,
+    first: Option<String>,
+    made: Option<Timestamp>,
     #[serde(flatten)]
     times: Times,
     #[serde(flatten)]
@@ -253,8 +272,12 @@ struct WrittenEnvelope {
 
 impl Envelope {
     fn to_json(&self) -> Vec<u8> {
+        let Origin { first, made } = &self.origin;
+        let renewed = first.as_bytes() != self.id.as_bytes();
         let writing = WritingEnvelope {
-            id: URL_SAFE_NO_PAD.encode(self.id.as_bytes()),
+            id: written_id(&self.id),
+            first: renewed.then(|| written_id(first)),
+            made: (*made != self.times.created).then_some(*made),
             times: self.times,
             record: (&self.record).into(),
         };
@@ -266,9 +289,19 @@ impl Envelope {
         if written.format != Record::FORMAT {
             return None;
         }
-        let id = URL_SAFE_NO_PAD.decode(written.id).ok()?.try_into().ok()?;
-        Some(Self { id: SessionId::from_verified(id), times: written.times, record: written.record.into() })
+        let id = read_id(&written.id)?;
+        let first = written.first.map_or(Some(id.clone()), |first| read_id(&first))?;
+        let origin = Origin { first, made: written.made.unwrap_or(written.times.created) };
+        Some(Self { id, times: written.times, record: written.record.into(), origin })
     }
+}
+
+fn written_id(id: &SessionId) -> String {
+    URL_SAFE_NO_PAD.encode(id.as_bytes())
+}
+
+fn read_id(written: &str) -> Option<SessionId> {
+    Some(SessionId::from_verified(URL_SAFE_NO_PAD.decode(written).ok()?.try_into().ok()?))
 }
 
 #[cfg(test)]

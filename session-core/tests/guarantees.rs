@@ -268,7 +268,7 @@ async fn what_is_too_large_leaves_the_session_as_it_was() {
     let whole = Revocation::NoneCopiedCookiesStayValid;
     for manager in [
         stored(store, &clock).max_bytes(1_000).build().unwrap(),
-        SessionManager::sealed(keys(), whole).build().unwrap(),
+        SessionManager::sealed(keys(), whole.clone()).build().unwrap(),
         SessionManager::signed(keys(), whole).build().unwrap(),
     ] {
         let token = begin(&manager).await;

@@ -14,8 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use session_core::{
     Clock, Close, CloseFuture, Create, Door, Effects, Error, Event, Expiry, KeyRing, Loaded, MemoryStore, Observer,
-    OsRandom, Passage, Record, RecordError, Revocation, SameSite, Secret, SessionManager, SessionStore, StoreError,
-    StoreKey, SystemClock, Times, Timestamp, Touch, Update, Version,
+    OsRandom, Passage, Record, RecordError, Revocation, SameSite, Secret, SessionManager, SessionStore, StoreKey,
+    SubjectLimit, SystemClock, Times, Timestamp, Touch, Update, Verb, Version,
 };
 use sha2::{Digest, Sha256};
 use tracing::field::{Field, Visit};
@@ -158,7 +158,7 @@ async fn live_through_it(paper: &Paper, secrets: &mut Secrets) {
     let whole = Revocation::NoneCopiedCookiesStayValid;
     let builders = [
         stored(store.clone(), &clock).observer(Panicking),
-        SessionManager::sealed(keys(), whole),
+        SessionManager::sealed(keys(), whole.clone()),
         SessionManager::signed(keys(), whole),
     ];
     for builder in builders {
@@ -280,8 +280,8 @@ async fn print_the_rest(paper: &Paper, secrets: &mut Secrets) {
 
     let store = MemoryStore::new().capacity(0);
     record.subject = None;
-    paper.print_error(&store.create(&key, &record).await.unwrap_err());
-    paper.print_error(&Error::from(StoreError::new("loading", "connection refused")));
+    paper.print_error(&store.create(&key, &record, SubjectLimit::None).await.unwrap_err());
+    paper.print_error(&Error::from(Verb::Load.failed("connection refused")));
     for error in [Error::Closed, Error::Gone, Error::Interrupted, Error::Conflict(3), Error::NotInstalled("a line")] {
         paper.print_error(&error);
     }
@@ -311,7 +311,7 @@ fn nothing_that_prints_shows_an_id_a_token_a_secret_or_a_value() {
     for line in ["Session {", "event=\"created\"", "\"forged\"", "\"conflict\"", "\"gone\"", "observer panicked"] {
         assert!(text.contains(line), "{line}");
     }
-    assert!(text.contains("the session store failed: testing a session failed: down"));
+    assert!(text.contains("the session store failed: testing failed: down"));
     secrets.check(&text);
 }
 

@@ -68,7 +68,9 @@ fn envelope() -> Envelope {
     record.subject = Some("ada".to_owned());
     record.values_mut().insert("cart".to_owned(), serde_json::json!(["tea", { "price": 4.5 }, null]));
     let times = Times::begin(Timestamp::from_millis(1_793_000_000_000), expiry);
-    Envelope { id: SessionId::from_verified([7; 32]), record, times }
+    let id = SessionId::from_verified([7; 32]);
+    let origin = Origin { first: id.clone(), made: times.created };
+    Envelope { id, record, times, origin }
 }
 
 fn make(tokens: &Tokens) -> String {

@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    Close, Create, Effects, Event, KeyRing, Loaded, ManualClock, MemoryStore, Observer, Record, RequestHead,
-    ResponseHead, Session, SessionManager, SessionManagerBuilder, SessionStore, Slot, StoreError, StoreKey, Timestamp,
-    Touch, Update, Version, async_trait,
+    Close, Decorator, Effects, Event, KeyRing, ManualClock, MemoryStore, Observer, RequestHead, ResponseHead, Session,
+    SessionManager, SessionManagerBuilder, SessionStore, Slot, StoreError, Timestamp, Verb,
 };
 
 pub(crate) const SECRET: &str = "8f1c5a09b7e34d62a0c9f8371be245d6013a7c4f9e82b56d70e1d3c4a5968b2f";
@@ -141,37 +140,24 @@ impl Watched {
     pub(crate) fn calls(&self) -> usize {
         self.0.calls.swap(0, Ordering::SeqCst)
     }
+}
 
-    async fn inner(&self) -> Result<&MemoryStore, StoreError> {
+impl Decorator for Watched {
+    type Inner = MemoryStore;
+
+    fn inner(&self) -> &MemoryStore {
+        &self.0.inner
+    }
+
+    async fn around<T: Send>(
+        &self,
+        _: Verb,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
         self.0.calls.fetch_add(1, Ordering::SeqCst);
         for _ in 0..self.0.slow.load(Ordering::SeqCst) {
             tokio::task::yield_now().await;
         }
-        if self.0.down.load(Ordering::SeqCst) { Err(StoreError::new("testing", "down")) } else { Ok(&self.0.inner) }
-    }
-}
-
-#[async_trait]
-impl SessionStore for Watched {
-    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
-        self.inner().await?.load(key).await
-    }
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError> {
-        self.inner().await?.create(key, record).await
-    }
-    async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
-        self.inner().await?.update(key, record, seen).await
-    }
-    async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
-        self.inner().await?.touch(key).await
-    }
-    async fn rename(&self, old: &StoreKey, new: &StoreKey, it: &Record, seen: Version) -> Result<Update, StoreError> {
-        self.inner().await?.rename(old, new, it, seen).await
-    }
-    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.inner().await?.delete(key).await
-    }
-    async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
-        self.inner().await?.sweep(limit).await
+        if self.0.down.load(Ordering::SeqCst) { Err(StoreError::new("testing", "down")) } else { operation.await }
     }
 }

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
+use std::time::Duration;
 
 use session_core::{
-    Clock, Create, Loaded, ManualClock, MemoryStore, Record, SessionStore, StoreError, StoreKey, Touch, Update,
-    Version, async_trait,
+    Clock, Create, Loaded, ManualClock, MemoryStore, Record, SessionStore, StoreError, StoreKey, SubjectLimit,
+    Timestamp, Touch, Update, Version, async_trait,
 };
 
 use crate::model::{Content, Model, Verb};
@@ -154,10 +155,10 @@ impl SessionStore for Interleaved {
         Ok(loaded)
     }
 
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError> {
+    async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
         let asked = self.world().now();
         let fault = self.begin().await?;
-        let outcome = self.inner().create(key, record).await?;
+        let outcome = self.inner().create(key, record, limit).await?;
         {
             let mut world = self.world();
             let now = world.now();
@@ -195,6 +196,7 @@ impl SessionStore for Interleaved {
                 Update::Updated => world.model.update(key, record, now, &verbs),
                 Update::Conflict => assert!(world.model.content(key, now).is_some()),
                 Update::Gone => assert!(world.model.content(key, now).is_none()),
+                Update::Full => unreachable!("an update makes no session"),
             }
         }
         self.end(fault).await?;
@@ -232,9 +234,10 @@ impl SessionStore for Interleaved {
         new: &StoreKey,
         record: &Record,
         seen: Version,
+        limit: SubjectLimit,
     ) -> Result<Update, StoreError> {
         let fault = self.begin().await?;
-        let outcome = self.inner().rename(old, new, record, seen).await?;
+        let outcome = self.inner().rename(old, new, record, seen, limit).await?;
         {
             let mut world = self.world();
             let now = world.now();
@@ -248,6 +251,7 @@ impl SessionStore for Interleaved {
                 Update::Updated => world.model.rename(old, new, record, now, &verbs),
                 Update::Conflict => assert!(world.model.content(old, now).is_some()),
                 Update::Gone => assert!(world.model.content(old, now).is_none()),
+                Update::Full => unreachable!("there is no limit"),
             }
         }
         self.end(fault).await?;
@@ -255,9 +259,9 @@ impl SessionStore for Interleaved {
         Ok(outcome)
     }
 
-    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+    async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
         let fault = self.begin().await?;
-        self.inner().delete(key).await?;
+        let ended = self.inner().delete(key).await?;
         {
             let mut world = self.world();
             let now = world.now();
@@ -274,11 +278,35 @@ impl SessionStore for Interleaved {
         trace.base = None;
         trace.seen = Content::default();
         trace.cookie = Cookie::Remove;
-        Ok(())
+        Ok(ended)
+    }
+
+    async fn sessions_of(&self, subject: &str, most: usize) -> Result<Vec<(StoreKey, Loaded)>, StoreError> {
+        self.inner().sessions_of(subject, most).await
+    }
+
+    async fn delete_one_of(&self, _: &str, _: &StoreKey) -> Result<bool, StoreError> {
+        unreachable!("no request of these tests ends another session")
+    }
+
+    async fn delete_all_of(&self, _: &str, _: Option<&StoreKey>) -> Result<usize, StoreError> {
+        unreachable!("no request of these tests ends another session")
     }
 
     async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
         self.inner().sweep(limit).await
+    }
+
+    async fn revoke(&self, _: &StoreKey, _: Duration) -> Result<bool, StoreError> {
+        unreachable!("no session is in its cookie")
+    }
+
+    async fn revoke_all_of(&self, _: &str, _: Timestamp, _: Duration) -> Result<(), StoreError> {
+        unreachable!("no session is in its cookie")
+    }
+
+    async fn is_revoked(&self, _: &[StoreKey], _: Option<&str>, _: Timestamp) -> Result<bool, StoreError> {
+        unreachable!("no session is in its cookie")
     }
 }
 
@@ -293,7 +321,7 @@ impl Trace {
                     self.cookie = Cookie::Set(key);
                 }
             }
-            Update::Conflict => {}
+            Update::Conflict | Update::Full => {}
             Update::Gone => self.ended_elsewhere(),
         }
     }

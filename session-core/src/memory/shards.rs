@@ -1,0 +1,237 @@
+//! The memory itself: maps behind short locks, spread by key so that requests rarely meet.
+//!
+//! Locks are taken in one order: of subjects before those of keys, within each kind by place. A session with a subject
+//! begins, changes its key or its subject only under that subject's lock, so who holds it sees all of the subject's
+//! sessions; it may end at any time.
+
+use std::array;
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Timestamp;
+use crate::expiry::Times;
+use crate::id::StoreKey;
+use crate::record::Record;
+use crate::store::{Loaded, Version};
+
+/// With a million sessions a shard holds 4,000, so sweeping one keeps its lock for well under a millisecond.
+pub(super) const SHARDS: usize = 256;
+
+pub(super) struct Shards {
+    keys: [Mutex<Shard>; SHARDS],
+    subjects: [Mutex<Subjects>; SHARDS],
+    hasher: RandomState,
+}
+
+#[derive(Default)]
+pub(super) struct Shard {
+    pub(super) sessions: HashMap<StoreKey, Entry>,
+    /// Where renamed sessions went, so that who wants to end one by its former key ends it all the same.
+    pub(super) renamed: HashMap<StoreKey, Renamed>,
+    /// Until when a key is revoked.
+    pub(super) revoked: HashMap<StoreKey, Timestamp>,
+}
+
+/// The subjects of one shard.
+#[derive(Default)]
+pub(super) struct Subjects {
+    /// The keys of each one's sessions: all live ones, and some that ended a moment ago.
+    pub(super) sessions: HashMap<String, Vec<StoreKey>>,
+    pub(super) revoked: HashMap<String, RevokedSubject>,
+}
+
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) record: Record,
+    pub(super) version: Version,
+    pub(super) times: Times,
+}
+
+/// Kept until the session would have expired under its former key: no request that knew it runs for longer.
+pub(super) struct Renamed {
+    pub(super) to: StoreKey,
+    pub(super) until: Timestamp,
+}
+
+/// What was made for a subject up to a moment is revoked, for as long as it could live.
+pub(super) struct RevokedSubject {
+    pub(super) made: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+impl Shards {
+    pub(super) fn new() -> Self {
+        Self {
+            keys: array::from_fn(|_| Mutex::default()),
+            subjects: array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+        }
+    }
+
+    pub(super) fn of(&self, key: &StoreKey) -> MutexGuard<'_, Shard> {
+        lock(&self.keys[place(key)])
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
+        self.keys.iter().map(lock)
+    }
+
+    pub(super) fn at(&self, place: usize) -> MutexGuard<'_, Shard> {
+        lock(&self.keys[place % SHARDS])
+    }
+
+    pub(super) fn subjects_at(&self, place: usize) -> MutexGuard<'_, Subjects> {
+        lock(&self.subjects[place % SHARDS])
+    }
+
+    /// The shards of several keys at once.
+    pub(super) fn of_each<'a>(&self, keys: impl IntoIterator<Item = &'a StoreKey>) -> Locked<'_, Shard> {
+        Locked::new(&self.keys, keys.into_iter().map(place).collect())
+    }
+
+    pub(super) fn subjects(&self, subject: &str) -> MutexGuard<'_, Subjects> {
+        lock(&self.subjects[self.subject_place(subject)])
+    }
+
+    /// The subjects that there are among several: those of a session before and after a write.
+    pub(super) fn subjects_of_each(&self, subjects: [Option<&str>; 2]) -> LockedSubjects<'_> {
+        let places = subjects.into_iter().flatten().map(|subject| self.subject_place(subject));
+        LockedSubjects { shards: self, locked: Locked::new(&self.subjects, places.collect()) }
+    }
+
+    fn subject_place(&self, subject: &str) -> usize {
+        // The remainder is below 256.
+        (self.hasher.hash_one(subject) % SHARDS as u64) as usize
+    }
+
+    /// Takes a session that has ended out of its subject's list, unless it began again meanwhile.
+    pub(super) fn forget(&self, entry: &Entry, key: &StoreKey) {
+        if let Some(subject) = &entry.record.subject {
+            let mut subjects = self.subjects(subject);
+            if !self.of(key).sessions.get(key).is_some_and(|entry| entry.belongs_to(subject)) {
+                subjects.forget(subject, key);
+            }
+        }
+    }
+
+    /// The key a session has now that may have had `key` once.
+    pub(super) fn latest(&self, key: &StoreKey, now: Timestamp) -> StoreKey {
+        let mut latest = *key;
+        // A session's key is nobody's former key, so a chain of renames ends at it.
+        while let Some(next) = self.of(&latest).renamed_to(&latest, now) {
+            latest = next;
+        }
+        latest
+    }
+}
+
+impl Shard {
+    pub(super) fn live(&self, key: &StoreKey, now: Timestamp) -> Option<&Entry> {
+        self.sessions.get(key).filter(|entry| !entry.times.is_over(now))
+    }
+
+    pub(super) fn live_of(&self, subject: &str, key: &StoreKey, now: Timestamp) -> Option<&Entry> {
+        self.live(key, now).filter(|entry| entry.belongs_to(subject))
+    }
+
+    pub(super) fn live_mut(&mut self, key: &StoreKey, now: Timestamp) -> Option<&mut Entry> {
+        self.sessions.get_mut(key).filter(|entry| !entry.times.is_over(now))
+    }
+
+    /// What is under a key is no longer elsewhere. True if there was something, which has expired.
+    pub(super) fn insert(&mut self, key: &StoreKey, entry: Entry) -> bool {
+        self.renamed.remove(key);
+        self.sessions.insert(*key, entry).is_some()
+    }
+
+    pub(super) fn renamed_to(&self, key: &StoreKey, now: Timestamp) -> Option<StoreKey> {
+        self.renamed.get(key).filter(|renamed| renamed.until > now).map(|renamed| renamed.to)
+    }
+}
+
+impl Subjects {
+    pub(super) fn remember(&mut self, subject: &str, key: &StoreKey) {
+        self.replace(subject, &[], key);
+    }
+
+    /// Adds a session, for which others had to end.
+    pub(super) fn replace(&mut self, subject: &str, ended: &[StoreKey], key: &StoreKey) {
+        let keys = self.sessions.entry(subject.to_owned()).or_default();
+        keys.retain(|other| other != key && !ended.contains(other));
+        keys.push(*key);
+    }
+
+    pub(super) fn keys(&self, subject: &str) -> &[StoreKey] {
+        self.sessions.get(subject).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn forget(&mut self, subject: &str, key: &StoreKey) {
+        if let Some(keys) = self.sessions.get_mut(subject) {
+            keys.retain(|other| other != key);
+            if keys.is_empty() {
+                self.sessions.remove(subject);
+            }
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn belongs_to(&self, subject: &str) -> bool {
+        self.record.subject.as_deref() == Some(subject)
+    }
+
+    pub(super) fn loaded(&self, now: Timestamp) -> Loaded {
+        Loaded { record: self.record.clone(), version: self.version, times: self.times, now }
+    }
+
+    /// The entry after a write.
+    pub(super) fn written(&self, record: &Record, now: Timestamp) -> Self {
+        Self { record: record.clone(), version: self.version.next(), times: self.times.touched(now, record.expiry) }
+    }
+}
+
+/// Several shards of one kind, locked in the order of their places.
+pub(super) struct Locked<'a, T>(Vec<(usize, MutexGuard<'a, T>)>);
+
+impl<'a, T> Locked<'a, T> {
+    fn new(shards: &'a [Mutex<T>; SHARDS], mut places: Vec<usize>) -> Self {
+        places.sort_unstable();
+        places.dedup();
+        Self(places.into_iter().map(|place| (place, lock(&shards[place]))).collect())
+    }
+
+    fn at(&mut self, place: usize) -> &mut T {
+        let locked = self.0.iter_mut().find(|(at, _)| *at == place);
+        &mut locked.expect("who uses a shard has locked it").1
+    }
+}
+
+impl Locked<'_, Shard> {
+    pub(super) fn of(&mut self, key: &StoreKey) -> &mut Shard {
+        self.at(place(key))
+    }
+}
+
+/// The lists of a session's subjects, before and after a write.
+pub(super) struct LockedSubjects<'a> {
+    shards: &'a Shards,
+    locked: Locked<'a, Subjects>,
+}
+
+impl LockedSubjects<'_> {
+    pub(super) fn of(&mut self, subject: &str) -> &mut Subjects {
+        self.locked.at(self.shards.subject_place(subject))
+    }
+}
+
+/// Keys are hashes: any byte spreads them evenly.
+fn place(key: &StoreKey) -> usize {
+    usize::from(key.as_bytes()[0])
+}
+
+fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing of the user's runs under the lock, so a poisoned shard is whole all the same.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
