@@ -9,7 +9,7 @@ use crate::cookie::{Attributes, CookieLines, MOST_CANDIDATES};
 use crate::error::{Error, StoreError};
 use crate::event::{Event, Observer, emit};
 use crate::expiry::Times;
-use crate::id::SessionId;
+use crate::id::{SessionId, StoreKey};
 use crate::plan::{Answer, Base, Plan, Policy, plan};
 use crate::random::Random;
 use crate::record::Record;
@@ -156,18 +156,17 @@ impl Machine {
 
     async fn is_revoked(&self, Envelope { id, record, origin, .. }: &Envelope) -> Result<bool, Error> {
         let Some(revocations) = self.revocations.as_deref() else { return Ok(false) };
-        let keys = [id.store_key(), origin.first.store_key()];
+        let keys = [id.store_key(), origin.first.descent_key()];
         Ok(revocations.is_revoked(&keys, record.subject.as_deref(), origin.made).await?)
     }
 
-    /// Ends what is in cookies, if that is remembered: the one id, for as long as its cookies could live. False if it has
-    /// been done before.
-    async fn revoke(&self, id: &SessionId, base: &Base) -> Result<bool, Error> {
+    /// Ends what is in cookies, if that is remembered, for as long as they could live. False if it has been done before.
+    async fn revoke(&self, key: StoreKey, base: &Base) -> Result<bool, Error> {
         let Some(revocations) = self.revocations.as_deref() else { return Ok(true) };
         let left = base.times.ends(base.record.expiry).since(self.now(Some(base)));
         // What a login made of it meanwhile may live for longer.
         let keep = left.max(self.policy.expiry.lifetime);
-        Ok(revocations.revoke(&id.store_key(), keep).await?)
+        Ok(revocations.revoke(&key, keep).await?)
     }
 
     /// The next step for a session, by the clock that keeps it.
@@ -279,7 +278,7 @@ impl Machine {
         if let Some(base) = &progress.base {
             match self.store() {
                 Some(store) => store.delete(&base.id.store_key()).await?,
-                None => self.revoke(&base.origin.first, base).await?,
+                None => self.revoke(base.origin.first.descent_key(), base).await?,
             };
         }
         *progress = Progress { base: None, cookie: CookieChange::Remove, deleted: true, gone: false };
@@ -327,7 +326,7 @@ impl Machine {
         let (old, new) = (base.id.store_key(), renamed.id.store_key());
         let outcome = match self.store() {
             Some(store) => store.rename(&old, &new, &renamed.record, base.version, self.limit).await?,
-            None if self.revoke(&base.id, base).await? => Update::Updated,
+            None if self.revoke(old, base).await? => Update::Updated,
             None => Update::Gone,
         };
         if outcome == Update::Full {

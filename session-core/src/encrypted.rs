@@ -150,7 +150,7 @@ impl<S> Encrypted<S> {
         Ok(self.current().seal(nonce, key, version, record))
     }
 
-    fn open(&self, key: &StoreKey, row: Loaded) -> Result<Loaded, Unopened> {
+    fn open(&self, key: &StoreKey, mut row: Loaded) -> Result<Loaded, Unopened> {
         let sealed = row.record.values().get(VALUE).and_then(|value| value.as_str()).ok_or(Unopened::Unencrypted)?;
         let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Unopened::Unencrypted)?;
         let Some((&[FORMAT], rest)) = bytes.split_first_chunk() else { return Err(Unopened::Unencrypted) };
@@ -159,8 +159,8 @@ impl<S> Encrypted<S> {
         let by = self.keys.iter().find(|by| by.id == *id).ok_or(Unopened::OtherSecret)?;
         let context = by.context(key, row.version, &row.record);
         let json = by.cipher.open(*nonce, sealed, &context).ok_or(Unopened::Changed)?;
-        let record = Record::from_json(&json).map_err(|_| Unopened::Newer)?;
-        Ok(Loaded { record, ..row })
+        row.record = Record::from_json(&json).map_err(|_| Unopened::Newer)?;
+        Ok(row)
     }
 }
 

@@ -34,6 +34,12 @@ impl SessionId {
     pub(crate) fn store_key(&self) -> StoreKey {
         StoreKey(Sha256::digest(self.0).into())
     }
+
+    /// The key of all that comes of this session by renewals, as long as it is in cookies: another one than its own, so
+    /// that a renewal can revoke the one and a logout the other.
+    pub(crate) fn descent_key(&self) -> StoreKey {
+        StoreKey(Sha256::digest(self.store_key().0).into())
+    }
 }
 
 impl fmt::Debug for SessionId {
