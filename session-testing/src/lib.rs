@@ -5,9 +5,12 @@
 //! after a failure, and panic at the end with the names of those that failed.
 //!
 //! [`stores`] has stores that count, fail and dawdle, and [`http`] a client that sends exactly the bytes it is told:
-//! what the suites stand on, and what tests of your own may want.
+//! what the suites stand on, and what tests of your own may want. With the feature `servers` there is also `servers`: a
+//! Redis, a PostgreSQL and a MariaDB of the test's own, and a network between that fails when told.
 
 pub mod http;
+#[cfg(feature = "servers")]
+pub mod servers;
 pub mod stores;
 
 mod sentence;

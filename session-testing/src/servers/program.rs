@@ -1,0 +1,36 @@
+//! Where the machine has the programs of a server.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::{env, fs};
+
+/// The path of a program: in `PATH`, or in the folders that some systems keep out of it.
+fn find(program: &str) -> Option<PathBuf> {
+    // Debian keeps the programs of each version of PostgreSQL in a folder; the newest wins.
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<PathBuf> = versions.map(|version| version.path()).collect();
+    versions.sort_by_key(|path| path.file_name().and_then(OsStr::to_str).and_then(|name| name.parse::<u32>().ok()));
+    let versions = versions.into_iter().rev().map(|version| version.join("bin"));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin"].map(PathBuf::from);
+    versions.chain(env::split_paths(&path)).chain(system).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// The paths of all programs that a server needs, or a loud complaint.
+///
+/// # Panics
+/// If one is missing and the variable `CI` is set.
+pub(super) fn find_all<const N: usize>(server: &str, package: &str, programs: [&str; N]) -> Option<[PathBuf; N]> {
+    let found = programs.map(find);
+    if found.iter().all(Option::is_some) {
+        return Some(found.map(Option::unwrap_or_default));
+    }
+    let missing: Vec<_> =
+        programs.iter().zip(&found).filter(|(_, path)| path.is_none()).map(|(name, _)| *name).collect();
+    let sentence = format!("NOT TESTED: {server}, because {} is missing (package {package})", missing.join(" and "));
+    assert!(env::var_os("CI").is_none(), "{sentence}");
+    // Not by a macro: the test harness would keep it to itself as long as the test passes.
+    let _ = writeln!(io::stderr(), "\n{sentence}\n");
+    None
+}
