@@ -4,8 +4,6 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 
-const HOUR: Duration = Duration::from_secs(3_600);
-
 pub(super) async fn a_record_is_dated_by_the_clock_of_the_store(store: Arc<impl SessionStore>) {
     let (store, start) = (Sound(store), Instant::now());
     let key = store.created(&living(1, ms(40_000), ms(90_000))).await;
@@ -64,18 +62,22 @@ pub(super) async fn no_deadline_moves_beyond_the_lifetime(store: Arc<impl Sessio
 }
 
 pub(super) async fn an_expired_record_is_absent_in_every_verb(store: Arc<impl SessionStore>) {
-    let (store, new) = (Sound(store), key());
+    let (store, new, ada) = (Sound(store), key(), somebody());
     let mut keys = Vec::new();
     for short in [living(1, ms(40), HOUR), living(2, HOUR, ms(40))] {
-        keys.push(store.created(&short).await);
+        keys.push(store.created(&owned(Some(&ada), short)).await);
     }
     sleep(ms(60)).await;
+    assert_eq!(store.sessions_of(&ada).await, []);
     for key in keys {
         assert_eq!(store.load(&key).await, None);
         assert_eq!(store.touch(&key).await, Touch::Gone);
         assert_eq!(store.update(&key, &record(3), Version::FIRST).await, Update::Gone);
         assert_eq!(store.rename(&key, &new, &record(3), Version::FIRST).await, Update::Gone);
         assert_eq!((store.load(&key).await, store.load(&new).await), (None, None));
+        assert!(!store.delete_one_of(&ada, &key).await, "it has ended already");
+        assert_eq!(store.delete_all_of(&ada, Some(&key)).await, 0, "they have ended already");
+        assert!(!store.delete(&key).await, "it has ended already");
     }
 }
 
@@ -169,4 +171,21 @@ pub(super) async fn sweeping_spares_a_key_that_was_created_anew(store: Arc<impl 
     assert_eq!(store.create(&key, &record(2)).await, Create::Created);
     store.sweep(10).await;
     assert_eq!(number(&store.loaded(&key).await.record), 2);
+}
+
+pub(super) async fn expired_sessions_do_not_count_for_a_limit(store: Arc<impl SessionStore>) {
+    let (store, ada) = (Sound(store), somebody());
+    let oldest = store.created(&of(&ada, 0)).await;
+    sleep(APART).await;
+    for n in 1..4 {
+        store.created(&owned(Some(&ada), living(n, ms(40), HOUR))).await;
+    }
+    sleep(ms(60)).await;
+    let second = store.created_within(end_oldest(2), &of(&ada, 4)).await;
+    let visitor = store.created(&of_nobody(5)).await;
+    let third = store.renamed_within(refuse(3), &visitor, &of(&ada, 5)).await;
+    for key in [oldest, second, third] {
+        assert!(store.is_live(&key).await, "it was ended for one that was over");
+    }
+    assert_eq!(store.create_within(refuse(3), &key(), &of(&ada, 6)).await, Create::Full);
 }

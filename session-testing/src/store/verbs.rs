@@ -10,8 +10,13 @@ pub(super) async fn what_is_absent_is_absent_in_every_verb(store: Arc<impl Sessi
     assert_eq!(store.update(&key, &record(1), Version::FIRST).await, Update::Gone);
     assert_eq!(store.touch(&key).await, Touch::Gone);
     assert_eq!(store.rename(&key, &other, &record(1), Version::FIRST).await, Update::Gone);
-    store.delete(&key).await;
+    assert!(!store.delete(&key).await);
+    let nobody = somebody();
+    assert_eq!(store.sessions_of(&nobody).await, []);
+    assert!(!store.delete_one_of(&nobody, &key).await);
+    assert_eq!((store.delete_all_of(&nobody, None).await, store.delete_all_of(&nobody, Some(&key)).await), (0, 0));
     assert_eq!(store.sweep(10).await, 0);
+    assert!(!store.is_revoked(&[key], Some(&nobody), Timestamp::from_millis(0)).await);
     assert_eq!((store.load(&key).await, store.load(&other).await), (None, None));
 }
 
@@ -139,7 +144,7 @@ pub(super) async fn renaming_a_missing_record_makes_nothing(store: Arc<impl Sess
 pub(super) async fn renaming_onto_a_taken_key_is_an_error_and_both_stay(store: Arc<impl SessionStore>) {
     let store = Sound(store);
     let (old, taken) = (store.created(&record(1)).await, store.created(&record(2)).await);
-    assert!(store.0.rename(&old, &taken, &record(3), Version::FIRST).await.is_err());
+    assert!(store.0.rename(&old, &taken, &record(3), Version::FIRST, SubjectLimit::None).await.is_err());
     for (key, n) in [(old, 1), (taken, 2)] {
         let loaded = store.loaded(&key).await;
         assert_eq!((number(&loaded.record), loaded.version), (n, Version::FIRST));
@@ -173,6 +178,21 @@ pub(super) async fn deleting_by_a_former_key_ends_the_session(store: Arc<impl Se
         }
     }
     assert!(store.is_live(&other).await);
+}
+
+pub(super) async fn deleting_says_whether_it_ended_a_live_session(store: Arc<impl SessionStore>) {
+    let store = Sound(store);
+    let key = store.created(&record(1)).await;
+    assert!(store.delete(&key).await);
+    assert!(!store.delete(&key).await);
+    let old = store.created(&record(1)).await;
+    let new = store.renamed(&old, &record(2)).await;
+    assert!(store.delete(&old).await, "it ended the session that was renamed");
+    assert!(!store.delete(&old).await && !store.delete(&new).await);
+    let old = store.created(&record(1)).await;
+    let new = store.renamed(&old, &record(2)).await;
+    assert!(store.delete(&new).await);
+    assert!(!store.delete(&old).await, "the session it was renamed to has ended already");
 }
 
 pub(super) async fn a_deleted_key_can_be_created_again(store: Arc<impl SessionStore>) {
