@@ -1,0 +1,82 @@
+//! A store that takes too long is an error in time.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its own helpers too")]
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use session_core::{Counting, Expiry, MemoryStore, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Verb};
+use session_core::{Timestamp, Version};
+use session_stores::TimeLimited;
+use session_testing::{store, stores::Slow};
+use tokio::time::Instant;
+
+const LIMIT: Duration = Duration::from_millis(500);
+
+/// Asks for `verb`.
+async fn ask(store: &impl SessionStore, verb: Verb) -> Result<(), StoreError> {
+    let (a, b) = (StoreKey::from_bytes([1; 32]), StoreKey::from_bytes([2; 32]));
+    let (record, none) = (Record::new(Expiry::default()), SubjectLimit::None);
+    let now = Timestamp::from_millis(0);
+    match verb {
+        Verb::Load => store.load(&a).await.map(drop),
+        Verb::Create => store.create(&a, &record, none).await.map(drop),
+        Verb::Update => store.update(&a, &record, Version::FIRST).await.map(drop),
+        Verb::Touch => store.touch(&a).await.map(drop),
+        Verb::Rename => store.rename(&a, &b, &record, Version::FIRST, none).await.map(drop),
+        Verb::Delete => store.delete(&a).await.map(drop),
+        Verb::SessionsOf => store.sessions_of("ada", 1).await.map(drop),
+        Verb::DeleteOneOf => store.delete_one_of("ada", &a).await.map(drop),
+        Verb::DeleteAllOf => store.delete_all_of("ada", None).await.map(drop),
+        Verb::Sweep => store.sweep(1).await.map(drop),
+        Verb::Revoke => store.revoke(&a, LIMIT).await.map(drop),
+        Verb::RevokeAllOf => store.revoke_all_of("ada", now, LIMIT).await,
+        Verb::IsRevoked => store.is_revoked(&[a], None, now).await.map(drop),
+        _ => unreachable!("a verb that this test doesn't know"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_operation_ends_within_its_time() {
+    for verb in Verb::ALL {
+        let slow = Slow::new(MemoryStore::new());
+        slow.before_it(verb, Duration::from_secs(3_600));
+        let store = TimeLimited::new(slow, LIMIT).sweep_limit(Duration::from_secs(10));
+        let start = Instant::now();
+        let error = ask(&store, verb).await.unwrap_err();
+        let (limit, text) = if verb == Verb::Sweep { (10_000, "10000 ms") } else { (500, "500 ms") };
+        assert_eq!(start.elapsed().as_millis(), limit, "{verb:?}");
+        assert_eq!(error.to_string(), verb.failed("").to_string());
+        assert_eq!(error.source().unwrap().to_string(), format!("the store did not answer within {text}"));
+        assert!(!error.is_unreadable());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_has_a_minute_unless_told_otherwise() {
+    let slow = Slow::new(MemoryStore::new());
+    let store = TimeLimited::new(slow.clone(), LIMIT);
+    slow.before_it(Verb::Sweep, Duration::from_secs(59));
+    assert!(ask(&store, Verb::Sweep).await.is_ok());
+    slow.before_it(Verb::Sweep, Duration::from_secs(61));
+    assert!(ask(&store, Verb::Sweep).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_may_have_happened_and_what_never_reached_the_store_has_not() {
+    let counting = Counting::new(MemoryStore::new());
+    let slow = Slow::new(counting.clone());
+    let store = TimeLimited::new(slow.clone(), LIMIT);
+    slow.before_it(Verb::Create, Duration::from_secs(1));
+    ask(&store, Verb::Create).await.unwrap_err();
+    assert_eq!(counting.count(Verb::Create), 0);
+    slow.before_it(Verb::Create, Duration::ZERO);
+    slow.after_it(Verb::Create, Duration::from_secs(1));
+    ask(&store, Verb::Create).await.unwrap_err();
+    assert!(store.load(&StoreKey::from_bytes([1; 32])).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_in_time_keeps_the_contract() {
+    store::suite(|| async { TimeLimited::new(MemoryStore::new(), Duration::from_secs(30)) }).await;
+}
