@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 use session_core::{Record, StoreKey};
 
-/// Milliseconds.
-pub(crate) const IDLE: u64 = 1_000;
-pub(crate) const LIFETIME: u64 = 1_500;
+use crate::store::Kept;
+
+/// Milliseconds: so long that in a store by a clock of its own nothing expires during a case.
+pub(crate) const IDLE: u64 = 1_000_000;
+pub(crate) const LIFETIME: u64 = 1_500_000;
 
 /// What a handler does to the values and to who is logged in.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,9 +103,20 @@ pub(crate) struct Model {
     renamed: HashMap<StoreKey, (StoreKey, u64)>,
     /// Every key there ever was, with the first key of its session: none comes a second time.
     roots: HashMap<StoreKey, StoreKey>,
+    /// By how many milliseconds a login may take a session for older than it is by our clock.
+    tolerance: u64,
 }
 
 impl Model {
+    /// A store by a clock of its own goes on while ours stands still.
+    pub(crate) fn by(kept: &Kept) -> Self {
+        Self { tolerance: if kept.has_own_clock { 60_000 } else { 0 }, ..Self::default() }
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &StoreKey> {
+        self.roots.keys()
+    }
+
     fn entry(&self, key: &StoreKey, now: u64) -> Option<&Entry> {
         self.entries.get(key).filter(|entry| now < entry.expires)
     }
@@ -136,7 +149,7 @@ impl Model {
         let entry = self.entries.get_mut(key).unwrap();
         assert_eq!(Content::of(record), entry.content.clone().after(verbs), "another request's changes were lost");
         let (idle, lifetime) = limits(record);
-        let extended = LIFETIME..=now - entry.created + entry.delay + LIFETIME;
+        let extended = LIFETIME..=now - entry.created + entry.delay + LIFETIME + self.tolerance;
         assert!(if logs_in(verbs) { extended.contains(&lifetime) } else { lifetime == entry.lifetime });
         assert_eq!(idle, IDLE);
         entry.content = Content::of(record);

@@ -13,8 +13,8 @@ use session_core::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::FROM_ELSEWHERE;
 use crate::model::{Content, Verb, logs_in};
+use crate::play::FROM_ELSEWHERE;
 use crate::store::{Cookie, Interleaved, Trace, World, pause};
 
 /// What a handler does next.
