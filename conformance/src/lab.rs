@@ -1,17 +1,19 @@
 //! The start of a lab, the same for all four.
 
-use std::env;
+use std::error::Error;
+use std::future::pending;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::{env, thread};
 
-use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
-use session_testing::stores::Counting;
+use session_core::{Counting, KeyRing, MemoryStore, Secret, SessionManager, SessionStore};
+use tokio::runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::admin::{self, Admin};
-use crate::config::{Config, Refusal, Store};
+use crate::config::{Config, Refusal, Store, Url};
 use crate::stats::Stats;
 
 /// What a framework's part of a lab needs.
@@ -39,8 +41,15 @@ impl Lab {
             Some(keys) => keys.clone(),
             None => KeyRing::new(Secret::random().map_err(|error| Refusal::new("LAB_SECRETS", error))?),
         };
-        let store = MemoryStore::new().capacity(config.max_sessions);
-        let counted = Counting::new(store.clone());
+        let memory = MemoryStore::new().capacity(config.max_sessions);
+        let (store, live): (Arc<dyn SessionStore>, _) = match config.named_store() {
+            (_, None) => (Arc::new(memory), None),
+            ("LAB_STORE", Some(url)) if url.as_str() == Url::MEMORY => (Arc::new(memory.clone()), Some(memory)),
+            (variable, Some(url)) => {
+                (connect(url, config.store_timeout).map_err(|why| Refusal::new(variable, why))?, None)
+            }
+        };
+        let counted = Counting::new(store);
         let stats = Arc::new(Stats::new(counted.clone()));
         let manager = config.manager(keys, counted, |builder| builder.observer(Arc::clone(&stats)))?;
         let admin = config.admin.map(|address| admin::bind(address).map_err(|error| Refusal::new("LAB_ADMIN", error)));
@@ -56,15 +65,44 @@ impl Lab {
         if config.secrets.is_none() {
             tracing::warn!("LAB_SECRETS is not set, so this lab made up a secret: its sessions end with it");
         }
-        if config.store != Store::Memory {
+        if !matches!(config.store, Store::At(_)) && config.revocations.is_none() {
             tracing::warn!("no revocation: a copied cookie works until its deadline, also after a logout");
         }
         if let Some(listener) = admin {
-            let live = (config.store == Store::Memory).then_some(store);
             admin::serve(listener, Admin { manager: manager.clone(), stats, live });
         }
         Ok(Self { manager, bind: config.bind })
     }
+}
+
+/// Connects on a runtime of its own that runs as long as the process: drivers leave tasks on it, and the framework has none
+/// yet.
+fn connect(url: &Url, timeout: u64) -> Result<Arc<dyn SessionStore>, String> {
+    let url = match url.as_str() {
+        memory @ Url::MEMORY => memory.to_owned(),
+        url => format!("{url}{}timeout_ms={timeout}", if url.contains('?') { '&' } else { '?' }),
+    };
+    let (connected, outcome) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(connected.send(Err(error.to_string()))),
+        };
+        runtime.block_on(async {
+            let store = session_stores::connect(&url).await.map_err(|error| with_sources(&error));
+            if connected.send(store).is_ok() {
+                pending().await
+            }
+        });
+    });
+    outcome.recv().unwrap_or_else(|_| Err("the thread that connects to it ended".to_owned()))
+}
+
+/// In one line.
+fn with_sources(error: &dyn Error) -> String {
+    let sources = std::iter::successors(error.source(), |&error| error.source());
+    let text = sources.fold(error.to_string(), |text, source| format!("{text}: {source}"));
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Says where the lab listens, now that it accepts connections: the only line on standard output.

@@ -14,7 +14,7 @@ pub mod replies;
 mod admin;
 mod stats;
 
-pub use crate::config::{Config, Refusal, Store};
+pub use crate::config::{Config, Refusal, Store, Url};
 pub use crate::lab::{Lab, listening, run};
 pub use crate::stats::Stats;
 

@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use session_core::{Event, MemoryStore, Observer};
-use session_testing::stores::{Counting, Verb};
+use session_core::{Counting, Event, Observer, SessionStore, Verb};
 
 /// The counters of one lab.
 #[derive(Debug)]
 pub struct Stats {
-    store: Counting<MemoryStore>,
+    store: Counting<Arc<dyn SessionStore>>,
     panics: AtomicU64,
     events: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -22,7 +21,7 @@ impl Stats {
     ///
     /// See [`Stats::json`] for an example.
     #[must_use]
-    pub fn new(store: Counting<MemoryStore>) -> Self {
+    pub fn new(store: Counting<Arc<dyn SessionStore>>) -> Self {
         let events = Event::ALL.iter().map(|event| (event.name(), 0)).collect();
         Self { store, panics: AtomicU64::new(0), events: Mutex::new(events) }
     }
@@ -40,11 +39,11 @@ impl Stats {
     ///
     /// ```
     /// use session_conformance::Stats;
-    /// use session_core::{MemoryStore, SessionStore, StoreKey};
-    /// use session_testing::stores::Counting;
+    /// use session_core::{Counting, MemoryStore, SessionStore, StoreKey};
+    /// use std::sync::Arc;
     ///
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let store = Counting::new(MemoryStore::new());
+    /// let store = Counting::new(Arc::new(MemoryStore::new()) as Arc<dyn SessionStore>);
     /// let stats = Stats::new(store.clone());
     /// store.load(&StoreKey::from_bytes([1; 32])).await?;
     /// let json = stats.json(Some(3));

@@ -247,7 +247,7 @@ fn a_refused_configuration_is_one_line_and_no_lab() {
         &[("LAB_BIND", "localhost")],
         &[("LAB_ADMIN", "9")],
         &[("LAB_STORE", "files:")],
-        &[("LAB_STORE", "redis://127.0.0.1:6379")],
+        &[("LAB_STORE", "redis://127.0.0.1:1")],
         &[("LAB_SECRETS", "correct horse battery staple")],
         &[("LAB_COOKIE", "a b")],
         &[("LAB_DOMAIN", "example.com")],
@@ -255,10 +255,10 @@ fn a_refused_configuration_is_one_line_and_no_lab() {
         &[("LAB_SECURE", "yes")],
         &[("LAB_IDLE_MS", "soon")],
         &[("LAB_TOUCH_MS", "1800000")],
-        &[("LAB_REVOCATION", "memory:"), ("LAB_STORE", "sealed:")],
+        &[("LAB_REVOCATION", "memory:")],
         &[("LAB_BIND_UA", "reject")],
         &[("LAB_CROSS_ORIGIN", "1")],
-        &[("LAB_MAX_PER_SUBJECT", "3")],
+        &[("LAB_MAX_PER_SUBJECT", "0")],
         &[("LAB_STORE_TIMEOUT_MS", "-1")],
     ];
     for (name, _) in LABS {
