@@ -13,6 +13,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer, rt};
 use session_actix::{Error, Session, SessionMiddleware};
+use session_testing::stores::Verb;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -108,8 +109,8 @@ impl Server {
         until("the end of the request", || self.progress.dropped.load(Ordering::SeqCst)).await;
     }
 
-    async fn did(&self, verb: &'static str) {
-        until(verb, || self.store.done().contains(&verb)).await;
+    async fn did(&self, verb: Verb) {
+        until(verb.name(), || self.store.done().contains(&verb)).await;
     }
 }
 
@@ -183,7 +184,7 @@ async fn a_logout_is_carried_out_though_the_handler_panics() {
     let server = Server::start().unwrap();
     let cookie = server.cookie().await.unwrap();
     assert_eq!(server.fetch("/logout-and-panic", &cookie).await.unwrap(), "");
-    server.did("delete").await;
+    server.did(Verb::Delete).await;
     assert!(server.fetch("/visit", &cookie).await.unwrap().ends_with("\r\n\r\n1"));
     server.handle.stop(false).await;
 }
@@ -194,7 +195,7 @@ async fn a_panic_loses_the_changes_and_nothing_else() {
     let cookie = server.cookie().await.unwrap();
     assert_eq!(server.fetch("/visit-and-panic", &cookie).await.unwrap(), "");
     assert!(server.fetch("/visit", &cookie).await.unwrap().ends_with("\r\n\r\n2"));
-    assert_eq!(server.store.done(), ["create", "load", "load", "update"]);
+    assert_eq!(server.store.done(), [Verb::Create, Verb::Load, Verb::Load, Verb::Update]);
     server.handle.stop(false).await;
 }
 
@@ -206,7 +207,7 @@ async fn a_logout_is_carried_out_though_the_client_resets() {
     server.worked().await;
     reset(&connection).unwrap();
     drop(connection);
-    server.did("delete").await;
+    server.did(Verb::Delete).await;
     assert!(server.fetch("/visit", &cookie).await.unwrap().ends_with("\r\n\r\n1"));
     server.handle.stop(false).await;
 }
@@ -221,10 +222,10 @@ async fn a_logout_is_carried_out_though_the_client_resets_and_the_store_is_slow(
     reset(&connection).unwrap();
     drop(connection);
     server.dropped().await;
-    until("the delete", || server.store.begun().contains(&"delete")).await;
-    assert!(!server.store.done().contains(&"delete"));
+    until("the delete", || server.store.begun().contains(&Verb::Delete)).await;
+    assert!(!server.store.done().contains(&Verb::Delete));
     server.store.release();
-    server.did("delete").await;
+    server.did(Verb::Delete).await;
     server.handle.stop(false).await;
 }
 
@@ -237,12 +238,12 @@ async fn a_logout_into_a_slow_store_survives_a_client_that_leaves_while_it_is_wr
     server.worked().await;
     server.store.hold();
     server.patience.0.add_permits(1);
-    until("the delete", || load.begun().contains(&"delete")).await;
+    until("the delete", || load.begun().contains(&Verb::Delete)).await;
     reset(&connection).unwrap();
     drop(connection);
     server.dropped().await;
     server.store.release();
-    server.did("delete").await;
+    server.did(Verb::Delete).await;
     server.handle.stop(false).await;
 }
 
@@ -254,13 +255,13 @@ async fn a_save_into_a_slow_store_survives_a_client_that_leaves() {
     server.worked().await;
     server.store.hold();
     server.patience.0.add_permits(1);
-    until("the update", || server.store.begun().contains(&"update")).await;
+    until("the update", || server.store.begun().contains(&Verb::Update)).await;
     reset(&connection).unwrap();
     drop(connection);
     server.dropped().await;
-    assert!(!server.store.done().contains(&"update"));
+    assert!(!server.store.done().contains(&Verb::Update));
     server.store.release();
-    server.did("update").await;
+    server.did(Verb::Update).await;
     assert!(server.fetch("/visit", &cookie).await.unwrap().ends_with("\r\n\r\n3"));
     server.handle.stop(false).await;
 }
@@ -275,7 +276,7 @@ async fn a_client_that_resets_takes_the_changes_with_it() {
     drop(connection);
     server.dropped().await;
     assert!(server.fetch("/visit", &cookie).await.unwrap().ends_with("\r\n\r\n2"));
-    assert_eq!(server.store.done(), ["create", "load", "load", "update"]);
+    assert_eq!(server.store.done(), [Verb::Create, Verb::Load, Verb::Load, Verb::Update]);
     server.handle.stop(false).await;
 }
 
@@ -286,7 +287,7 @@ async fn a_client_that_closes_leaves_the_handler_to_finish() {
     drop(server.connect("/slow-visit", &cookie).await.unwrap());
     server.worked().await;
     server.patience.0.add_permits(1);
-    server.did("update").await;
+    server.did(Verb::Update).await;
     assert!(server.fetch("/visit", &cookie).await.unwrap().ends_with("\r\n\r\n3"));
     server.handle.stop(false).await;
 }
@@ -300,7 +301,7 @@ async fn a_client_that_half_closes_gets_its_answer() {
     server.worked().await;
     server.patience.0.add_permits(1);
     assert!(read(connection).await.unwrap().ends_with("\r\n\r\nat last"));
-    assert_eq!(server.store.done(), ["create", "load", "update"]);
+    assert_eq!(server.store.done(), [Verb::Create, Verb::Load, Verb::Update]);
     server.handle.stop(false).await;
 }
 
@@ -309,6 +310,6 @@ async fn a_logout_that_is_answered_is_over() {
     let server = Server::start().unwrap();
     let cookie = server.cookie().await.unwrap();
     assert!(server.fetch("/logout", &cookie).await.unwrap().contains("set-cookie: __Host-id=;"));
-    assert_eq!(server.store.done(), ["create", "load", "delete"]);
+    assert_eq!(server.store.done(), [Verb::Create, Verb::Load, Verb::Delete]);
     server.handle.stop(false).await;
 }

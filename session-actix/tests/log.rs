@@ -9,6 +9,7 @@ use std::sync::Once;
 use actix_web::test::init_service;
 use actix_web::{App, web};
 use session_actix::{Error, Session, SessionMiddleware};
+use session_testing::stores::Verb;
 
 use crate::common::{TestStore, get, manager, send, with_cookie};
 
@@ -44,14 +45,14 @@ async fn without_the_middleware_the_answer_is_500_and_the_log_names_the_line_to_
 #[actix_web::test]
 async fn a_failure_of_the_store_is_logged_once_with_its_source() {
     listen();
-    for (verb, path) in [("load", "/visit"), ("load", "/optional"), ("update", "/visit")] {
+    for (verb, path) in [(Verb::Load, "/visit"), (Verb::Load, "/optional"), (Verb::Update, "/visit")] {
         let store = TestStore::new();
         let app = init_service(App::new().configure(routes).wrap(SessionMiddleware::new(manager(&store)))).await;
         let cookie = send(&app, get("/visit").to_request()).await.cookie().to_owned();
         store.break_verb(verb);
-        let before = logged("the disk is on fire");
-        assert_eq!(send(&app, with_cookie(path, &cookie).to_request()).await.status, 503, "{verb} {path}");
-        assert_eq!(logged("the disk is on fire") - before, 1, "{verb} {path}");
+        let before = logged("the test said so");
+        assert_eq!(send(&app, with_cookie(path, &cookie).to_request()).await.status, 503, "{verb:?} {path}");
+        assert_eq!(logged("the test said so") - before, 1, "{verb:?} {path}");
     }
 }
 

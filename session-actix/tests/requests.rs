@@ -15,6 +15,7 @@ use actix_web::test::{init_service, try_call_service};
 use actix_web::web::{self, Bytes};
 use actix_web::{App, HttpResponse};
 use session_actix::{Error, Session, SessionExt, SessionMiddleware};
+use session_testing::stores::Verb;
 
 use crate::common::{TestStore, get, manager, send, with_cookie};
 
@@ -96,7 +97,7 @@ async fn a_counter_counts_over_two_requests() {
     let second = send(&app, with_cookie("/visit", first.cookie()).to_request()).await;
     assert_eq!((second.status, second.body.as_str()), (200, "2"));
     assert!(second.all("set-cookie").is_empty());
-    assert_eq!(store.done(), ["create", "load", "update"]);
+    assert_eq!(store.done(), [Verb::Create, Verb::Load, Verb::Update]);
 }
 
 #[actix_web::test]
@@ -148,9 +149,9 @@ async fn installed_twice_it_is_one_session_and_one_cookie() {
     let reply = send(&app, get("/in/visit").to_request()).await;
     assert_eq!(reply.body, "42");
     assert!(!reply.cookie().is_empty());
-    assert_eq!(store.done(), ["create"]);
+    assert_eq!(store.done(), [Verb::Create]);
     assert_eq!(send(&app, with_cookie("/in/visit", reply.cookie()).to_request()).await.body, "42");
-    assert_eq!(store.done(), ["create", "load"]);
+    assert_eq!(store.done(), [Verb::Create, Verb::Load]);
 }
 
 #[actix_web::test]
@@ -165,7 +166,7 @@ async fn a_store_that_is_down_is_503_and_never_anonymous() {
     let store = TestStore::new();
     let app = app!(manager(&store));
     let cookie = send(&app, get("/visit").to_request()).await.cookie().to_owned();
-    store.break_verb("load");
+    store.break_verb(Verb::Load);
     for path in ["/visit", "/optional", "/frank"] {
         let reply = send(&app, with_cookie(path, &cookie).to_request()).await;
         assert_eq!((reply.status, reply.body.as_str()), (503, ""), "{path}");
@@ -186,7 +187,7 @@ async fn a_result_is_the_session_or_its_error() {
 #[actix_web::test]
 async fn a_write_that_fails_replaces_the_response() {
     let store = TestStore::new();
-    store.break_verb("create");
+    store.break_verb(Verb::Create);
     let app = app!(manager(&store));
     let reply = send(&app, get("/visit").to_request()).await;
     assert_eq!((reply.status, reply.body.as_str()), (503, ""));
@@ -209,7 +210,7 @@ async fn on_error_answers_where_the_session_could_not_be_loaded() {
     let store = TestStore::new();
     let app = outspoken_app!(manager(&store));
     let cookie = send(&app, get("/visit").to_request()).await.cookie().to_owned();
-    store.break_verb("load");
+    store.break_verb(Verb::Load);
     for path in ["/visit", "/optional", "/frank"] {
         let reply = send(&app, with_cookie(path, &cookie).to_request()).await;
         assert_eq!((reply.status, reply.body.as_str()), (504, "the session store failed"), "{path}");
@@ -220,7 +221,7 @@ async fn on_error_answers_where_the_session_could_not_be_loaded() {
 #[actix_web::test]
 async fn on_error_answers_where_the_session_could_not_be_saved() {
     let store = TestStore::new();
-    store.break_verb("create");
+    store.break_verb(Verb::Create);
     let app = outspoken_app!(manager(&store));
     let reply = send(&app, get("/visit").to_request()).await;
     assert_eq!((reply.status, reply.body.as_str()), (504, "the session store failed"));
@@ -243,7 +244,7 @@ async fn on_error_leaves_what_a_handler_answered_by_itself() {
     let reply = send(&app, with_cookie("/failing", &cookie).to_request()).await;
     assert_eq!((reply.status, reply.body.as_str()), (502, "the other side failed"));
     // Also where the store fails on top of it.
-    store.break_verb("delete");
+    store.break_verb(Verb::Delete);
     let reply = send(&app, with_cookie("/logout-and-fail", &cookie).to_request()).await;
     assert_eq!((reply.status, reply.body.as_str()), (500, ""));
     assert!(reply.all("x-hook").is_empty());
@@ -256,11 +257,11 @@ async fn a_5xx_drops_the_changes_and_carries_out_the_logout() {
     let cookie = send(&app, get("/visit").to_request()).await.cookie().to_owned();
     let reply = send(&app, with_cookie("/failing", &cookie).to_request()).await;
     assert_eq!((reply.status, reply.body.as_str()), (502, "the other side failed"));
-    assert_eq!(store.done(), ["create", "load"]);
+    assert_eq!(store.done(), [Verb::Create, Verb::Load]);
     let reply = send(&app, with_cookie("/logout-and-fail", &cookie).to_request()).await;
     assert_eq!(reply.status, 500);
     assert!(reply.cookie().ends_with('='), "{}", reply.cookie());
-    assert_eq!(store.done(), ["create", "load", "load", "delete"]);
+    assert_eq!(store.done(), [Verb::Create, Verb::Load, Verb::Load, Verb::Delete]);
 }
 
 /// Lets the handler write, then refuses all the same.
@@ -280,13 +281,13 @@ async fn an_error_of_an_inner_middleware_keeps_the_cookie_and_the_cause() {
     assert_eq!(reply.all("vary"), ["Cookie"]);
     let error = try_call_service(&app, with_cookie("/visit", reply.cookie()).to_request()).await.unwrap_err();
     assert_eq!((error.to_string().as_str(), error.as_response_error().status_code().as_u16()), ("not today", 403));
-    assert_eq!(store.done(), ["create", "load", "update"]);
+    assert_eq!(store.done(), [Verb::Create, Verb::Load, Verb::Update]);
 }
 
 #[actix_web::test]
 async fn an_error_of_an_inner_middleware_is_replaced_where_the_session_fails() {
     let store = TestStore::new();
-    store.break_verb("create");
+    store.break_verb(Verb::Create);
     let inner = from_fn(forbid);
     let app = App::new().configure(routes).wrap(inner).wrap(SessionMiddleware::new(manager(&store)));
     let reply = send(&init_service(app).await, get("/visit").to_request()).await;
@@ -325,7 +326,7 @@ async fn another_middleware_shares_the_session_of_the_handler() {
     let reply = send(&app, get("/visit").to_request()).await;
     assert_eq!(reply.body, "42");
     assert_eq!(send(&app, with_cookie("/frank", reply.cookie()).to_request()).await.body, "2");
-    assert_eq!(store.begun().iter().filter(|verb| **verb == "load").count(), 1);
+    assert_eq!(store.begun().iter().filter(|verb| **verb == Verb::Load).count(), 1);
 }
 
 #[actix_web::test]

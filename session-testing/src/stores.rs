@@ -1,5 +1,5 @@
 //! Stores to test with: one that counts what it is asked for, one that fails when told to, one that takes its time, and
-//! one that waits until it is told to go on. Each wraps another store, and its clones are handles to the same one, so that a
+//! one that waits where it is told to. Each wraps another store, and its clones are handles to the same one, so that a
 //! test keeps one and gives the other away.
 //!
 //! ```
@@ -19,6 +19,8 @@
 //! # });
 //! ```
 
+mod held;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,6 +29,8 @@ use std::time::Duration;
 pub use session_core::{Counting, Verb};
 use session_core::{Decorator, SessionStore, StoreError};
 use tokio::time::sleep;
+
+pub use self::held::Held;
 
 /// One `T` for each verb.
 type PerVerb<T> = Arc<[T; Verb::ALL.len()]>;
@@ -216,7 +220,7 @@ mod tests {
     use super::*;
 
     /// Asks for every verb once and says which of them failed.
-    async fn ask(store: &impl SessionStore) -> Vec<Verb> {
+    pub(super) async fn ask(store: &impl SessionStore) -> Vec<Verb> {
         let (key, other) = (crate::store::key(), crate::store::key());
         let (record, now) = (Record::new(Expiry::default()), Timestamp::from_millis(1));
         let (limit, keep) = (SubjectLimit::None, Duration::from_secs(60));

@@ -219,7 +219,7 @@ async fn a_recovered_rejection_still_sets_the_cookie() {
 
 #[tokio::test]
 async fn an_error_shows_nothing_in_debug_and_keeps_its_cause() {
-    let cause = session_core::StoreError::new("loading", "secret-host refused the connection");
+    let cause = session_core::Verb::Load.failed("secret-host refused the connection");
     let error = Error::from(session_core::Error::from(cause));
     assert_eq!(format!("{error:?} {:?}", reject(error.clone())), "session error Rejection(session error)");
     assert_eq!(error.to_string(), "the session store failed");

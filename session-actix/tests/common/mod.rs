@@ -2,128 +2,56 @@
 
 #![allow(dead_code, reason = "each file of tests uses its part of it")]
 
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{MessageBody, to_bytes};
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::test::{TestRequest, try_call_service};
-use session_core::{
-    Create, KeyRing, Loaded, MemoryStore, Record, Secret, SessionManager, SessionStore, StoreError, StoreKey, Touch,
-    Update, Version, async_trait,
-};
-use tokio::sync::Semaphore;
+use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+use session_testing::stores::{Failing, Held, Verb};
 
 /// A memory store that writes down what it is asked for. Clones are the same store.
 #[derive(Clone)]
-pub(crate) struct TestStore(Arc<Inner>);
-
-struct Inner {
-    memory: MemoryStore,
-    begun: Mutex<Vec<&'static str>>,
-    done: Mutex<Vec<&'static str>>,
-    broken: Mutex<Vec<&'static str>>,
-    gate: Semaphore,
+pub(crate) struct TestStore {
+    failing: Failing<MemoryStore>,
+    held: Held<Failing<MemoryStore>>,
 }
 
 impl TestStore {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Inner {
-            memory: MemoryStore::new(),
-            begun: Mutex::default(),
-            done: Mutex::default(),
-            broken: Mutex::default(),
-            gate: Semaphore::new(Semaphore::MAX_PERMITS),
-        }))
+        let failing = Failing::new(MemoryStore::new());
+        Self { held: Held::new(failing.clone()), failing }
     }
 
     /// The verbs it was asked for, in order.
-    pub(crate) fn begun(&self) -> Vec<&'static str> {
-        self.0.begun.lock().expect("nobody panics holding it").clone()
+    pub(crate) fn begun(&self) -> Vec<Verb> {
+        self.held.begun()
     }
 
     /// The verbs it has carried out, in order.
-    pub(crate) fn done(&self) -> Vec<&'static str> {
-        self.0.done.lock().expect("nobody panics holding it").clone()
+    pub(crate) fn done(&self) -> Vec<Verb> {
+        self.held.done()
     }
 
     /// From now on this verb fails.
-    pub(crate) fn break_verb(&self, verb: &'static str) {
-        self.0.broken.lock().expect("nobody panics holding it").push(verb);
+    pub(crate) fn break_verb(&self, verb: Verb) {
+        self.failing.fail(verb);
     }
 
     /// Until `release` no verb goes on.
     pub(crate) fn hold(&self) {
-        self.0.gate.forget_permits(Semaphore::MAX_PERMITS);
+        Verb::ALL.into_iter().for_each(|verb| self.held.before_it(verb));
     }
 
     pub(crate) fn release(&self) {
-        self.0.gate.add_permits(1_000);
-    }
-
-    async fn enter(&self, verb: &'static str) -> Result<(), StoreError> {
-        self.0.begun.lock().expect("nobody panics holding it").push(verb);
-        let _permit = self.0.gate.acquire().await;
-        if self.0.broken.lock().expect("nobody panics holding it").contains(&verb) {
-            return Err(StoreError::new(verb, "the disk is on fire"));
-        }
-        Ok(())
-    }
-
-    fn leave<T>(&self, verb: &'static str, outcome: T) -> T {
-        self.0.done.lock().expect("nobody panics holding it").push(verb);
-        outcome
-    }
-}
-
-#[async_trait]
-impl SessionStore for TestStore {
-    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
-        self.enter("load").await?;
-        Ok(self.leave("load", self.0.memory.load(key).await?))
-    }
-
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError> {
-        self.enter("create").await?;
-        Ok(self.leave("create", self.0.memory.create(key, record).await?))
-    }
-
-    async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
-        self.enter("update").await?;
-        Ok(self.leave("update", self.0.memory.update(key, record, seen).await?))
-    }
-
-    async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
-        self.enter("touch").await?;
-        Ok(self.leave("touch", self.0.memory.touch(key).await?))
-    }
-
-    async fn rename(
-        &self,
-        old: &StoreKey,
-        new: &StoreKey,
-        record: &Record,
-        seen: Version,
-    ) -> Result<Update, StoreError> {
-        self.enter("rename").await?;
-        Ok(self.leave("rename", self.0.memory.rename(old, new, record, seen).await?))
-    }
-
-    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.enter("delete").await?;
-        self.0.memory.delete(key).await?;
-        self.leave("delete", Ok(()))
-    }
-
-    async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
-        self.0.memory.sweep(limit).await
+        self.held.release();
     }
 }
 
 /// A manager over the store.
 pub(crate) fn manager(store: &TestStore) -> SessionManager {
     let keys = KeyRing::new(Secret::random().expect("the system has randomness"));
-    SessionManager::stored(store.clone(), keys).build().expect("the defaults are valid")
+    SessionManager::stored(store.held.clone(), keys).build().expect("the defaults are valid")
 }
 
 /// Waits for something that has to happen, for five seconds at most.

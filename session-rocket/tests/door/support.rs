@@ -10,7 +10,7 @@ use rocket::fairing::AdHoc;
 use rocket::http::{Cookie, CookieJar, Status};
 use rocket::local::blocking::LocalResponse;
 use rocket::{Build, Config, Request, Rocket, State, catch, get, post, routes};
-use session_core::{Create, Loaded, MemoryStore, Record, SessionStore, StoreError, StoreKey, Touch, Update, Version};
+use session_core::{Decorator, MemoryStore, StoreError, Verb};
 use session_rocket::{Error, KeyRing, Secret, Session, SessionFairing, SessionManager};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -244,68 +244,37 @@ impl TestStore {
         }
         panic!("the store was not asked for {verb}");
     }
+}
 
-    async fn begin(&self, verb: &'static str) -> Result<(), StoreError> {
+pub(crate) const ALL: &[&str] = &["load", "create", "update", "touch", "rename", "delete"];
+
+impl Decorator for TestStore {
+    type Inner = MemoryStore;
+
+    fn inner(&self) -> &MemoryStore {
+        &self.memory
+    }
+
+    async fn around<T: Send>(
+        &self,
+        verb: Verb,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
         let mood = {
             let mut mood = self.mood.lock().unwrap();
-            mood.calls.push(verb);
+            mood.calls.push(verb.name());
             mood.clone()
         };
         if let Some(delay) = mood.delay {
             tokio::time::sleep(delay).await;
         }
-        if mood.failing.contains(&verb) {
-            if mood.panics {
-                std::panic::resume_unwind(Box::new("a panic that a test asked for"));
-            }
-            return Err(StoreError::new(verb, "told to fail"));
+        if !mood.failing.contains(&verb.name()) {
+            return operation.await;
         }
-        Ok(())
-    }
-}
-
-pub(crate) const ALL: &[&str] = &["load", "create", "update", "touch", "rename", "delete"];
-
-#[session_core::async_trait]
-impl SessionStore for TestStore {
-    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
-        self.begin("load").await?;
-        self.memory.load(key).await
-    }
-
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError> {
-        self.begin("create").await?;
-        self.memory.create(key, record).await
-    }
-
-    async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
-        self.begin("update").await?;
-        self.memory.update(key, record, seen).await
-    }
-
-    async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
-        self.begin("touch").await?;
-        self.memory.touch(key).await
-    }
-
-    async fn rename(
-        &self,
-        old: &StoreKey,
-        new: &StoreKey,
-        record: &Record,
-        seen: Version,
-    ) -> Result<Update, StoreError> {
-        self.begin("rename").await?;
-        self.memory.rename(old, new, record, seen).await
-    }
-
-    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.begin("delete").await?;
-        self.memory.delete(key).await
-    }
-
-    async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
-        self.memory.sweep(limit).await
+        if mood.panics {
+            std::panic::resume_unwind(Box::new("a panic that a test asked for"));
+        }
+        Err(verb.failed("told to fail"))
     }
 }
 

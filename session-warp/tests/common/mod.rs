@@ -2,111 +2,58 @@
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses its part of it")]
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use session_core::{
-    Create, KeyRing, Loaded, MemoryStore, Record, Secret, SessionManager, SessionStore, StoreError, StoreKey, Touch,
-    Update, Version, async_trait,
-};
+use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+use session_testing::stores::{Failing, Held, Verb};
 use session_warp::{Error, Session, session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use warp::http::Response;
 use warp::{Filter, Rejection, Reply};
 
 /// Clones are the same store.
-#[derive(Clone, Default)]
-pub struct TestStore(Arc<Inner>);
-
-struct Inner {
+#[derive(Clone)]
+pub struct TestStore {
     memory: MemoryStore,
-    calls: Mutex<Vec<&'static str>>,
-    down: AtomicBool,
-    paused: watch::Sender<bool>,
+    failing: Failing<MemoryStore>,
+    held: Held<Failing<MemoryStore>>,
 }
 
-impl Default for Inner {
+impl Default for TestStore {
     fn default() -> Self {
-        Self {
-            memory: MemoryStore::new(),
-            calls: Mutex::default(),
-            down: AtomicBool::new(false),
-            paused: watch::Sender::new(false),
-        }
+        let memory = MemoryStore::new();
+        let failing = Failing::new(memory.clone());
+        Self { held: Held::new(failing.clone()), memory, failing }
     }
 }
 
 impl TestStore {
     pub fn manager(&self) -> SessionManager {
-        SessionManager::stored(self.clone(), KeyRing::new(Secret::random().unwrap())).build().unwrap()
+        SessionManager::stored(self.held.clone(), KeyRing::new(Secret::random().unwrap())).build().unwrap()
     }
 
     /// The calls since this was asked last.
     pub fn calls(&self) -> Vec<&'static str> {
-        std::mem::take(&mut *self.0.calls.lock().unwrap())
+        self.held.forget().into_iter().map(Verb::name).collect()
     }
 
     pub fn live(&self) -> usize {
-        self.0.memory.live()
+        self.memory.live()
     }
 
     /// From now on every call fails.
     pub fn go_down(&self) {
-        self.0.down.store(true, Ordering::SeqCst);
+        self.failing.fail_all();
     }
 
     /// From now on whoever writes has to wait.
     pub fn pause(&self) {
-        self.0.paused.send_replace(true);
+        Verb::ALL.into_iter().filter(|verb| *verb != Verb::Load).for_each(|verb| self.held.before_it(verb));
     }
 
     pub fn resume(&self) {
-        self.0.paused.send_replace(false);
-    }
-
-    async fn call(&self, verb: &'static str) -> Result<&MemoryStore, StoreError> {
-        self.0.calls.lock().unwrap().push(verb);
-        if verb != "load" {
-            self.0.paused.subscribe().wait_for(|paused| !paused).await.unwrap();
-        }
-        if self.0.down.load(Ordering::SeqCst) {
-            return Err(StoreError::new(verb, "secret-host refused the connection"));
-        }
-        Ok(&self.0.memory)
-    }
-}
-
-#[async_trait]
-impl SessionStore for TestStore {
-    async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
-        self.call("load").await?.load(key).await
-    }
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError> {
-        self.call("create").await?.create(key, record).await
-    }
-    async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
-        self.call("update").await?.update(key, record, seen).await
-    }
-    async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
-        self.call("touch").await?.touch(key).await
-    }
-    async fn rename(
-        &self,
-        old: &StoreKey,
-        new: &StoreKey,
-        record: &Record,
-        seen: Version,
-    ) -> Result<Update, StoreError> {
-        self.call("rename").await?.rename(old, new, record, seen).await
-    }
-    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.call("delete").await?.delete(key).await
-    }
-    async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
-        self.call("sweep").await?.sweep(limit).await
+        self.held.release();
     }
 }
 
