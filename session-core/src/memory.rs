@@ -243,11 +243,11 @@ impl Memory {
         });
         let victims = room.as_deref().unwrap_or_default();
         let mut shards = self.shards.of_each(victims.iter().chain([old, new]));
-        let entry = match shards.of(old).live(old, now) {
+        let (entry, deadline) = match shards.of(old).live(old, now) {
             None => return Ok(Update::Gone),
             // A record has one subject a version.
             Some(entry) if entry.version != seen || entry.record.subject != former => return Ok(Update::Conflict),
-            Some(entry) => entry.written(record, now),
+            Some(entry) => (entry.written(record, now), entry.times.expires),
         };
         if room.is_none() {
             return Ok(Update::Full);
@@ -257,7 +257,7 @@ impl Memory {
         }
         self.end_each(&mut shards, victims);
         shards.of(old).sessions.remove(old);
-        shards.of(old).renamed.insert(*old, Renamed { to: *new, until: entry.times.expires });
+        shards.of(old).renamed.insert(*old, Renamed { to: *new, until: entry.times.expires.max(deadline) });
         if shards.of(new).insert(new, entry) {
             self.leave(1);
         }

@@ -68,8 +68,8 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> Result<Update, StoreError>;
 
     /// Makes sure that there is no record under `key`, nor under any key it was renamed to since: who loaded a session
-    /// and ends it has ended it, even if another request renewed it meanwhile. Where it went has to be known for as long
-    /// as the record had to live under `key`. Says whether this call ended a live session. Doing it twice is fine.
+    /// and ends it has ended it, even if another request renewed it meanwhile. Where it went has to be known until the later
+    /// of two deadlines: the one it had under `key`, and the one it got when it was renamed. Says whether this call ended a live session. Doing it twice is fine.
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError>;
 
     /// The live sessions whose record names `subject`, those created last first, at most `most` of them. An entry that

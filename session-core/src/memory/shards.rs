@@ -49,7 +49,8 @@ pub(super) struct Entry {
     pub(super) times: Times,
 }
 
-/// Kept until the session would have expired under its former key: no request that knew it runs for longer.
+/// Kept until the session would have expired, under its former key and under its new one: no request that knew the
+/// former key runs for longer.
 pub(super) struct Renamed {
     pub(super) to: StoreKey,
     pub(super) until: Timestamp,
