@@ -34,12 +34,19 @@ mod port;
 mod process;
 mod program;
 
+mod server;
+
+mod cluster;
 mod mariadb;
 mod postgres;
 mod proxy;
 mod redis;
+mod sentinel;
 
+pub use cluster::RedisCluster;
 pub use mariadb::MariaDb;
 pub use postgres::Postgres;
 pub use proxy::{Fault, Proxy};
 pub use redis::Redis;
+pub use sentinel::RedisSentinel;
+pub use server::Server;

@@ -2,13 +2,15 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::process::{Failed, Process, on_a_free_port};
 use super::program::find_all;
+use super::server::Server;
 
 /// What both the installation and the server are told: no more disk and memory than tests need.
 const SMALL: [&str; 4] =
@@ -20,14 +22,19 @@ const SMALL: [&str; 4] =
 /// Every transaction is on disk before it is acknowledged (`innodb_flush_log_at_trx_commit=1`).
 #[derive(Debug)]
 pub struct MariaDb {
-    process: Process,
-    port: u16,
+    server: Server,
     client: PathBuf,
     databases: AtomicU32,
 }
 
 impl MariaDb {
     /// Starts one and waits until it answers. `None` if the machine has no MariaDB; this is said on stderr.
+    ///
+    /// ```
+    /// # use session_testing::servers::MariaDb;
+    /// let Some(mariadb) = MariaDb::start() else { return };
+    /// assert!(std::net::TcpStream::connect(mariadb.addr()).is_ok());
+    /// ```
     ///
     /// # Panics
     /// If it doesn't start within 30 seconds, and if a program is missing while the variable `CI` is set.
@@ -36,7 +43,16 @@ impl MariaDb {
         Self::start_with(&[])
     }
 
-    /// As [`start`](Self::start), with more arguments, such as `["--max-connections=10"]`.
+    /// As [`start`](Self::start), with more arguments.
+    ///
+    /// ```
+    /// # use session_testing::servers::MariaDb;
+    /// let Some(mariadb) = MariaDb::start_with(&["--max-connections=10"]) else { return };
+    /// assert!(mariadb.pid().is_some());
+    /// ```
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
     #[must_use]
     pub fn start_with(arguments: &[&str]) -> Option<Self> {
         let programs = find_all("MariaDB", "mariadb-server", ["mariadbd", "mariadb-install-db", "mariadb"])?;
@@ -48,25 +64,19 @@ impl MariaDb {
         let data = format!("--datadir={}", process.folder().join("data").display());
         let no_password = "--auth-root-authentication-method=normal";
         process.run(install, &[&SMALL[..], &["--skip-test-db", no_password, &data]].concat())?;
-        let mariadb = Self { process, port, client: client.clone(), databases: AtomicU32::new(1) };
-        mariadb.process.start(|_| mariadb.is_ready())?;
+        let server = Server::start(process, port, Box::new(move |_| greets(port)))?;
+        let mariadb = Self { server, client: client.clone(), databases: AtomicU32::new(1) };
         mariadb.create("sessions")?;
         Ok(mariadb)
     }
 
-    /// Where it listens.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
-    }
-
-    /// The port it listens on, the same after a restart.
-    #[must_use]
-    pub const fn port(&self) -> u16 {
-        self.port
-    }
-
     /// `mysql://root@127.0.0.1:port/sessions`: a database that is there from the start.
+    ///
+    /// ```
+    /// # use session_testing::servers::MariaDb;
+    /// # let Some(mariadb) = MariaDb::start() else { return };
+    /// assert_eq!(mariadb.url(), format!("mysql://root@127.0.0.1:{}/sessions", mariadb.port()));
+    /// ```
     #[must_use]
     pub fn url(&self) -> String {
         self.url_of("sessions")
@@ -74,69 +84,51 @@ impl MariaDb {
 
     /// Makes a new database with nothing in it, so that many tests share one server, and returns its URL.
     ///
+    /// ```
+    /// # use session_testing::servers::MariaDb;
+    /// # let Some(mariadb) = MariaDb::start() else { return };
+    /// assert_ne!(mariadb.fresh_database(), mariadb.fresh_database());
+    /// ```
+    ///
     /// # Panics
     /// If the server doesn't do it.
     #[must_use]
     pub fn fresh_database(&self) -> String {
         let name = format!("sessions_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let made = self.create(&name);
-        assert!(made.is_ok(), "{}", made.map_or_else(|failed| failed.to_string(), |()| String::new()));
+        self.create(&name).expect("the server makes a database");
         self.url_of(&name)
     }
 
     fn create(&self, database: &str) -> Result<(), Failed> {
-        let (port, create) = (format!("--port={}", self.port), format!("CREATE DATABASE {database}"));
+        let (port, create) = (format!("--port={}", self.port()), format!("CREATE DATABASE {database}"));
         let arguments = ["--no-defaults", "--protocol=tcp", "--host=127.0.0.1", &port, "--user=root", "-e", &create];
-        self.process.run(&self.client, &arguments)
+        self.process().run(&self.client, &arguments)
     }
 
     fn url_of(&self, database: &str) -> String {
         format!("mysql://root@{}/{database}", self.addr())
     }
+}
 
-    /// The process id, while it runs.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.process.pid()
-    }
+impl Deref for MariaDb {
+    type Target = Server;
 
-    /// Ends the server at once, as a machine that loses power.
-    pub fn kill(&self) {
-        self.process.kill();
+    fn deref(&self) -> &Server {
+        &self.server
     }
+}
 
-    /// Stops the server where it is: connections stay open, new ones are accepted by the system, nothing is answered.
-    pub fn stop(&self) {
-        self.process.stop();
-    }
-
-    /// Lets a stopped server go on; it then answers what has piled up.
-    pub fn resume(&self) {
-        self.process.resume();
-    }
-
-    /// Starts it again on the same port with what it has on disk; kills it before, if it runs.
-    ///
-    /// # Panics
-    /// If it doesn't start.
-    pub fn restart(&self) {
-        self.process.restart(|_| self.is_ready());
-    }
-
-    /// A MariaDB speaks first.
-    fn is_ready(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(self.addr()) else { return false };
-        let greeted =
-            stream.set_read_timeout(Some(Duration::from_secs(5))).and_then(|()| stream.read_exact(&mut [0; 5]));
-        greeted.is_ok()
-    }
+/// A MariaDB speaks first.
+fn greets(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    stream.set_read_timeout(Some(Duration::from_secs(5))).and_then(|()| stream.read_exact(&mut [0; 5])).is_ok()
 }
 
 fn command(mariadbd: &Path, port: u16, folder: &Path, more: &[&str]) -> Vec<OsString> {
     let data = format!("--datadir={}", folder.join("data").display());
     let (port, socket) = (format!("--port={port}"), format!("--socket={}", folder.join("socket").display()));
-    let where_ = ["--bind-address=127.0.0.1", &port, &socket, &data];
+    let place = ["--bind-address=127.0.0.1", &port, &socket, &data];
     let safe = ["--innodb-flush-log-at-trx-commit=1", "--performance-schema=OFF", "--max-connections=300"];
-    let arguments = SMALL.iter().chain(&where_).chain(&safe).chain(more).map(OsString::from);
+    let arguments = SMALL.iter().chain(&place).chain(&safe).chain(more).map(OsString::from);
     [mariadbd.as_os_str().to_owned()].into_iter().chain(arguments).collect()
 }

@@ -17,6 +17,9 @@ use super::port;
 /// How long a server may take to start, and to fall after a signal.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often a server is started before it is taken to be unable to.
+const ATTEMPTS: usize = 5;
+
 /// Between two looks at something that will be so in a moment.
 const MOMENT: Duration = Duration::from_millis(5);
 
@@ -72,7 +75,7 @@ struct Watcher {
 /// A server program that ended, or didn't answer in time, with what it said.
 pub(super) struct Failed(String);
 
-impl fmt::Display for Failed {
+impl fmt::Debug for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -80,14 +83,10 @@ impl fmt::Display for Failed {
 
 /// Starts a server on a free port, and on another one if somebody was quicker.
 pub(super) fn on_a_free_port<T>(start: impl Fn(u16) -> Result<T, Failed>) -> T {
-    let mut last = None;
-    for _ in 0..5 {
-        match start(port::free()) {
-            Ok(server) => return server,
-            Err(failed) => last = Some(failed),
-        }
-    }
-    panic!("the server does not start: {}", last.map(|failed| failed.0).unwrap_or_default())
+    (1..ATTEMPTS).find_map(|_| start(port::free()).ok()).unwrap_or_else(|| {
+        // the last attempt may say why it failed
+        start(port::free()).expect("the server starts")
+    })
 }
 
 impl Process {
@@ -153,15 +152,13 @@ impl Process {
     /// Kills the server if it runs, and starts it with what it has left in its folder.
     pub(super) fn restart(&self, ready: impl Fn(u32) -> bool) {
         self.kill();
-        let mut last = None;
-        for _ in 0..5 {
-            match self.start(&ready) {
-                Ok(()) => return,
-                Err(failed) => last = Some(failed),
+        for _ in 1..ATTEMPTS {
+            if self.start(&ready).is_ok() {
+                return;
             }
-            sleep(Duration::from_millis(200));
+            sleep(Duration::from_millis(200)); // the system may need a moment to forget the one before
         }
-        panic!("the server does not start again: {}", last.map(|failed| failed.0).unwrap_or_default())
+        self.start(&ready).expect("the server starts again");
     }
 
     /// Without any warning, as a machine that loses power: the server and its children are gone when this returns.

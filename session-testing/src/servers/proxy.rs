@@ -1,17 +1,20 @@
 //! A network that fails when told.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use std::{fmt, mem};
 
 use super::port;
 
 /// How late a connection may notice another fault.
 const TICK: Duration = Duration::from_millis(10);
+
+/// How long it may take until the proxy does what it was told.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// How much a silent proxy keeps for later, in bytes; then it doesn't read any more, as a full network.
 const HELD: usize = 1 << 20;
@@ -79,8 +82,8 @@ struct State {
     number: u64,
     ended: bool,
     listens: bool,
-    /// Both ends of each connection, by the order in which they came.
-    open: BTreeMap<u64, [TcpStream; 2]>,
+    /// The ends of each connection, by the order in which they came: the client, and the server once it is reached.
+    open: BTreeMap<u64, Vec<TcpStream>>,
     last: u64,
 }
 
@@ -133,18 +136,18 @@ impl Proxy {
         let mut state = self.shared.state();
         state.fault = fault;
         state.number += 1;
+        let (number, listens) = (state.number, fault != Fault::Refuse);
         self.shared.changed.notify_all();
-        let awaited = fault != Fault::Refuse;
-        if state.listens != awaited {
+        if state.listens && !listens {
             drop(state);
             // Who waits for a connection looks at the fault when there is one.
             let _ = TcpStream::connect(self.addr);
             state = self.shared.state();
-            let limit = Duration::from_secs(10);
-            let waited = self.shared.changed.wait_timeout_while(state, limit, |state| state.listens != awaited);
-            let waited = waited.unwrap_or_else(PoisonError::into_inner);
-            assert!(!waited.1.timed_out(), "the proxy could not take up its port again");
         }
+        let changes = |state: &mut State| state.number == number && state.listens != listens;
+        let waited = self.shared.changed.wait_timeout_while(state, LIMIT, changes);
+        let waited = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.1.timed_out(), "the proxy could not take up its port again");
     }
 
     /// Cuts all connections that are open now, as a server that falls or a network that forgets them.
@@ -163,10 +166,8 @@ impl Proxy {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn drop_all(&self) {
-        for [client, server] in std::mem::take(&mut self.shared.state().open).into_values() {
-            let _ = client.shutdown(Shutdown::Both);
-            let _ = server.shutdown(Shutdown::Both);
-        }
+        let open = mem::take(&mut self.shared.state().open);
+        open.into_values().for_each(cut);
     }
 
     /// How many connections are open.
@@ -185,7 +186,6 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.state().ended = true;
         self.shared.changed.notify_all();
-        self.drop_all();
         let _ = TcpStream::connect(self.addr);
         let _ = self.listening.take().map(JoinHandle::join);
         self.drop_all();
@@ -201,6 +201,11 @@ impl fmt::Debug for Proxy {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cut(&self, id: u64) {
+        let ends = self.state().open.remove(&id);
+        ends.into_iter().for_each(cut);
     }
 }
 
@@ -230,36 +235,48 @@ fn listen(shared: &Arc<Shared>, mut listener: TcpListener, addr: SocketAddr) {
         }
         drop(state);
         if let Ok((client, _)) = accepted {
-            connect(shared, client);
+            let shared = Arc::clone(shared);
+            thread::spawn(move || join(&shared, client));
         }
     }
 }
 
-/// Joins a client with the server. A server that doesn't answer is a client that is cut.
-fn connect(shared: &Arc<Shared>, client: TcpStream) {
-    let Ok(server) = TcpStream::connect(shared.to) else { return };
-    let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let ends = || Some([client.try_clone().ok()?, server.try_clone().ok()?]);
-    let (Some(kept), Some(back)) = (ends(), ends()) else { return };
+/// Joins a client with the server, until one of them leaves. Without a server the client is cut.
+fn join(shared: &Arc<Shared>, client: TcpStream) {
     let id = {
+        let Ok(end) = client.try_clone() else { return };
         let mut state = shared.state();
         state.last += 1;
         let id = state.last;
-        state.open.insert(id, kept);
+        // Before the server sees it: who has accepted it there, finds it among the open ones here.
+        state.open.insert(id, vec![end]);
         id
     };
-    let [back_client, back_server] = back;
-    for mut pump in [
-        Pump { id, from: client, to: server, from_server: false, held: VecDeque::new() },
-        Pump { id, from: back_server, to: back_client, from_server: true, held: VecDeque::new() },
-    ] {
-        let shared = Arc::clone(shared);
-        thread::spawn(move || {
-            pump.run(&shared);
-            if let Some([client, server]) = shared.state().open.remove(&id) {
-                let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
-            }
+    let server = TcpStream::connect(shared.to);
+    if let Some((mut there, mut back)) = server.ok().and_then(|server| pumps(shared, id, client, server)) {
+        thread::spawn({
+            let shared = Arc::clone(shared);
+            move || back.run(&shared)
         });
+        there.run(shared);
+    }
+    shared.cut(id); // also where it never came so far
+}
+
+/// Both directions of a connection, unless it was cut before the server was reached.
+fn pumps(shared: &Shared, id: u64, client: TcpStream, server: TcpStream) -> Option<(Pump, Pump)> {
+    for end in [&client, &server] {
+        end.set_nodelay(true).ok()?;
+    }
+    shared.state().open.get_mut(&id)?.push(server.try_clone().ok()?);
+    let (from, to) = (server.try_clone().ok()?, client.try_clone().ok()?);
+    let back = Pump { id, from, to, from_server: true, held: VecDeque::new() };
+    Some((Pump { id, from: client, to: server, from_server: false, held: VecDeque::new() }, back))
+}
+
+fn cut(ends: Vec<TcpStream>) {
+    for end in ends {
+        let _ = end.shutdown(Shutdown::Both);
     }
 }
 
@@ -274,8 +291,13 @@ struct Pump {
 }
 
 impl Pump {
-    /// Until one of the ends is closed or the connection is cut.
+    /// Until one of the ends leaves or the connection is cut; then it is cut on both ends.
     fn run(&mut self, shared: &Shared) {
+        self.pass(shared);
+        shared.cut(self.id);
+    }
+
+    fn pass(&mut self, shared: &Shared) {
         let mut buffer = vec![0; 64 * 1_024];
         let mut ended = false;
         let (mut counted, mut passed) = (0, 0);

@@ -3,29 +3,39 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::process::{Failed, Process, on_a_free_port};
 use super::program::find_all;
+use super::server::Server;
 
 /// How many databases a Redis of a test has; their numbers begin at zero.
 const DATABASES: u32 = 4_096;
 
+/// How long one command may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
 /// A Redis of its own, on a free port of the loopback interface, that ends when it is dropped or the test process ends.
 ///
-/// Every write is on disk before it is acknowledged (`appendfsync always`), so that what it has acknowledged survives
-/// [`kill`](Self::kill) and [`restart`](Self::restart).
+/// Every write is on disk before it is acknowledged (`appendfsync always`), so what it has acknowledged survives
+/// [`kill`](Server::kill) and [`restart`](Server::restart).
 #[derive(Debug)]
 pub struct Redis {
-    process: Process,
-    port: u16,
+    server: Server,
     databases: AtomicU32,
 }
 
 impl Redis {
     /// Starts one and waits until it answers. `None` if the machine has no `redis-server`; this is said on stderr.
+    ///
+    /// ```
+    /// # use session_testing::servers::Redis;
+    /// let Some(redis) = Redis::start() else { return };
+    /// assert_eq!(redis.ask(&["PING"]).unwrap(), "PONG");
+    /// ```
     ///
     /// # Panics
     /// If it doesn't start within 30 seconds, and if `redis-server` is missing while the variable `CI` is set.
@@ -34,46 +44,67 @@ impl Redis {
         Self::start_with(&[])
     }
 
-    /// As [`start`](Self::start), with more arguments, such as `["--maxmemory", "2mb"]`.
+    /// As [`start`](Self::start), with more arguments.
+    ///
+    /// ```
+    /// # use session_testing::servers::Redis;
+    /// let Some(redis) = Redis::start_with(&["--maxmemory", "5mb"]) else { return };
+    /// assert_eq!(redis.ask(&["CONFIG", "GET", "maxmemory"]).unwrap(), "maxmemory\n5242880");
+    /// ```
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
     #[must_use]
     pub fn start_with(arguments: &[&str]) -> Option<Self> {
-        let [program] = find_all("Redis", "redis-server", ["redis-server"])?;
-        Some(on_a_free_port(|port| Self::start_on(port, &program, arguments)))
+        let program = program("Redis")?;
+        Some(on_a_free_port(|port| Self::node(port, &program, arguments)))
     }
 
-    fn start_on(port: u16, program: &Path, arguments: &[&str]) -> Result<Self, Failed> {
-        let process = Process::new("redis", "", |_| {
-            let port = port.to_string();
-            let databases = DATABASES.to_string();
-            let fixed = ["--bind", "127.0.0.1", "--port", &port, "--databases", &databases, "--save", ""];
-            let safe = ["--appendonly", "yes", "--appendfsync", "always"];
-            let arguments = fixed.iter().chain(&safe).chain(arguments).map(OsString::from);
-            [program.as_os_str().to_owned()].into_iter().chain(arguments).collect()
-        });
-        let redis = Self { process, port, databases: AtomicU32::new(1) };
-        redis.process.start(|pid| redis.is_ready(pid))?;
-        Ok(redis)
+    /// One that serves data, by itself or with others.
+    pub(super) fn node(port: u16, program: &Path, more: &[&str]) -> Result<Self, Failed> {
+        let databases = DATABASES.to_string();
+        let fixed = ["--databases", &databases, "--save", "", "--repl-diskless-sync-delay", "0"];
+        let safe = ["--appendonly", "yes", "--appendfsync", "always"];
+        Self::start_on(port, program, [&fixed[..], &safe, more].concat())
     }
 
-    /// Where it listens.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+    /// One that watches others.
+    pub(super) fn sentinel(port: u16, program: &Path) -> Result<Self, Failed> {
+        Self::start_on(port, program, vec!["--sentinel"])
     }
 
-    /// The port it listens on, the same after a restart.
-    #[must_use]
-    pub const fn port(&self) -> u16 {
-        self.port
+    fn start_on(port: u16, program: &Path, arguments: Vec<&str>) -> Result<Self, Failed> {
+        let port_text = port.to_string();
+        let command = ["server.conf", "--bind", "127.0.0.1", "--port", &port_text].into_iter().chain(arguments);
+        let command = [program.as_os_str().to_owned()].into_iter().chain(command.map(OsString::from)).collect();
+        let process = Process::new("redis", "", |_| command);
+        // A file that the server may write: what a sentinel was told and what replication has changed outlives a restart.
+        process.run(Path::new("/bin/sh"), &["-c", ": >server.conf"])?;
+        let server =
+            Server::start(process, port, Box::new(move |pid| is_ready((Ipv4Addr::LOCALHOST, port).into(), pid)))?;
+        Ok(Self { server, databases: AtomicU32::new(1) })
     }
 
     /// `redis://127.0.0.1:port`: the database with the number 0.
+    ///
+    /// ```
+    /// # use session_testing::servers::Redis;
+    /// # let Some(redis) = Redis::start() else { return };
+    /// assert_eq!(redis.url(), format!("redis://127.0.0.1:{}", redis.port()));
+    /// ```
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://{}", self.addr())
     }
 
     /// The URL of a database that no call has given before, so that many tests share one server. There are 4,095.
+    ///
+    /// ```
+    /// # use session_testing::servers::Redis;
+    /// # let Some(redis) = Redis::start() else { return };
+    /// assert_eq!(redis.fresh_database(), format!("{}/1", redis.url()));
+    /// assert_eq!(redis.fresh_database(), format!("{}/2", redis.url()));
+    /// ```
     ///
     /// # Panics
     /// When all are taken.
@@ -84,7 +115,16 @@ impl Redis {
         format!("{}/{number}", self.url())
     }
 
-    /// Sends one command to database 0 and returns the answer: a list has one line for each of its entries.
+    /// Sends one command to database 0 and returns the answer: a list has one line for each of its entries, and nothing is
+    /// the empty text.
+    ///
+    /// ```
+    /// # use session_testing::servers::Redis;
+    /// # let Some(redis) = Redis::start() else { return };
+    /// assert_eq!(redis.ask(&["RPUSH", "list", "a", "b"]).unwrap(), "2");
+    /// assert_eq!(redis.ask(&["LRANGE", "list", "0", "-1"]).unwrap(), "a\nb");
+    /// assert!(redis.ask(&["GET", "list"]).is_err());
+    /// ```
     ///
     /// # Errors
     /// If the server doesn't answer within five seconds, or answers with an error.
@@ -92,67 +132,52 @@ impl Redis {
         ask(self.addr(), command)
     }
 
-    /// The process id, while it runs.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.process.pid()
-    }
-
-    /// Ends the server at once, as a machine that loses power.
-    pub fn kill(&self) {
-        self.process.kill();
-    }
-
-    /// Stops the server where it is: connections stay open, new ones are accepted by the system, nothing is answered.
-    pub fn stop(&self) {
-        self.process.stop();
-    }
-
-    /// Lets a stopped server go on; it then answers what has piled up.
-    pub fn resume(&self) {
-        self.process.resume();
-    }
-
-    /// Starts it again on the same port with what it has on disk; kills it before, if it runs.
-    ///
-    /// # Panics
-    /// If it doesn't start.
-    pub fn restart(&self) {
-        self.process.restart(|pid| self.is_ready(pid));
-    }
-
-    /// Asks for the process id, because somebody else's Redis could be there; one that still loads its file answers no.
-    fn is_ready(&self, pid: u32) -> bool {
-        let answers = self.ask(&["INFO", "server"]).is_ok_and(|info| info.contains(&format!("process_id:{pid}\r")));
-        answers && self.ask(&["PING"]).is_ok()
+    /// Whether the answer has this text in it.
+    pub(super) fn says(&self, command: &[&str], what: &str) -> bool {
+        self.ask(command).is_ok_and(|answer| answer.contains(what))
     }
 }
 
-/// Sends one command to a Redis or a sentinel.
-pub(super) fn ask(to: SocketAddr, command: &[&str]) -> io::Result<String> {
-    let limit = Duration::from_secs(5);
-    let mut stream = TcpStream::connect_timeout(&to, limit)?;
-    stream.set_read_timeout(Some(limit))?;
-    let mut request = format!("*{}\r\n", command.len());
-    for word in command {
-        request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+impl Deref for Redis {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
     }
-    stream.write_all(request.as_bytes())?;
+}
+
+/// The program of all of them, or a loud complaint that `what` was not tested.
+pub(super) fn program(what: &str) -> Option<PathBuf> {
+    find_all(what, "redis-server", ["redis-server"]).map(|[program]| program)
+}
+
+/// Asks for the process id, because somebody else's Redis could be there; one that still loads its file doesn't answer the
+/// second question.
+fn is_ready(addr: SocketAddr, pid: u32) -> bool {
+    let mine = ask(addr, &["INFO", "server"]).is_ok_and(|info| info.contains(&format!("process_id:{pid}\r")));
+    mine && ask(addr, &["PING"]).is_ok()
+}
+
+fn ask(addr: SocketAddr, command: &[&str]) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&addr, LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    let words = command.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
+    stream.write_all(format!("*{}\r\n{}", command.len(), words.collect::<String>()).as_bytes())?;
     answer(&mut BufReader::new(stream))
 }
 
 fn answer(from: &mut impl BufRead) -> io::Result<String> {
     let mut line = String::new();
     from.read_line(&mut line)?;
-    let line = line.trim_end();
-    let (kind, rest) = line.split_at_checked(1).ok_or(io::ErrorKind::UnexpectedEof)?;
-    let length = rest.parse::<usize>().unwrap_or(0);
+    let (kind, rest) = line.trim_end().split_at_checked(1).ok_or(io::ErrorKind::UnexpectedEof)?;
+    let length = rest.parse().unwrap_or(0);
     match kind {
         "$" if rest == "-1" => Ok(String::new()),
         "$" => {
             let mut text = vec![0; length + 2];
             from.read_exact(&mut text)?;
-            Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+            text.truncate(length);
+            Ok(String::from_utf8_lossy(&text).into_owned())
         }
         "*" => Ok((0..length).map(|_| answer(from)).collect::<io::Result<Vec<_>>>()?.join("\n")),
         "-" => Err(io::Error::other(rest.to_owned())),
