@@ -30,14 +30,15 @@ const NOBODY: u32 = 65_534;
 /// dropped the server or is itself gone, however it went, it ends the server and removes the folder. The server is its
 /// child and not waited for, so its process id can't come to mean another process.
 const WATCHER: &str = r#"
-folder=$PWD cleanup=$1 server=
-shift
+folder=$1 cleanup=$2 server=
+shift 2
+trap '' HUP # with a stopped server in the group, the system sends it when the test process dies
 signal() {
   all=
   [ -n "$server" ] || return
   kill -STOP "$server" # who is stopped makes no more children, so the list is complete
-  all="$server $(cat "/proc/$server/task/$server/children" 2>/dev/null || pgrep -P "$server")"
-  kill "-$1" $all
+  all="$(cat "/proc/$server/task/$server/children" 2>/dev/null || pgrep -P "$server") $server"
+  kill "-$1" $all # the children first: they would say goodbye to their clients when the server is gone
 }
 end() {
   signal KILL
@@ -102,7 +103,7 @@ impl Process {
         }
         let log = File::create(folder.join("log")).expect("a file in the new folder");
         let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(WATCHER).arg("watcher").arg(cleanup).args(command(&folder));
+        shell.arg("-c").arg(WATCHER).arg("watcher").arg(&folder).arg(cleanup).args(command(&folder));
         // A group of its own: what interrupts the tests at the keyboard must not end the watcher before the server.
         let mut shell = as_owner(&mut shell, &folder, owner)
             .process_group(0)
