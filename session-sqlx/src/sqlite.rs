@@ -1,36 +1,52 @@
 //! The store on SQLite.
 
-use std::error::Error as StdError;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use session_core::{
-    Create, Expiry, Loaded, Record, SessionStore, StoreError, StoreKey, Times, Timestamp, Touch, Update, Version,
+    Create, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch, Update, Verb, Version,
     async_trait,
 };
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteRow, SqliteSynchronous};
-use sqlx::{Executor as _, Row as _};
+use sqlx::sqlite::{
+    Sqlite, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Connection as _, Error, Transaction, query, query_scalar, raw_sql};
+use tokio::time::sleep;
 
-/// Longer than anybody waits, and short enough that no sum of two of them and the time leaves the range of an integer.
-const LONGEST_MILLIS: i64 = i64::MAX / 4;
+use crate::shared::{
+    Limit, Listing, again, count, failed, hash, idle, integer, is_taken, json, lifetime, loaded, millis, subject_hash,
+};
 
-/// The database's clock in milliseconds; the same at each place of one statement.
-macro_rules! now {
-    () => {
-        "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)"
-    };
-}
+/// So many rows does a sweep delete in one statement: nobody else writes meanwhile.
+const BATCH: usize = 100;
 
-/// Keeps sessions in an SQLite database of yours. Each verb is one statement, so each is atomic; the database's own clock
-/// judges deadlines. Clones use the same pool.
+/// Keeps sessions in an SQLite database of yours: one file, one machine, nothing to install. Clones use the same pool.
 ///
-/// A write that finds the database locked waits for the pool's `busy_timeout`. With `synchronous = NORMAL`, the usual
-/// setting with a write-ahead log, a loss of power may take the last moments' writes and logouts with it; the end of the
-/// process takes nothing.
+/// - **Atomic.** Each verb is one statement. One that has to keep a limit per subject is a short transaction that begins with
+///   `BEGIN IMMEDIATE`, so that nobody else writes meanwhile.
+/// - **Acknowledged** is what is committed. With [`options`](Self::options) it survives the end of the process, by `SIGKILL`
+///   too; a loss of power may take the last moments' writes and logouts with it, and never harms the file. Set
+///   `synchronous(SqliteSynchronous::Full)` to keep those too, at the price of a flush to disk a write.
+/// - **Time** is the machine's.
+/// - **Waiting** for another writer ends by the connections' `busy_timeout` and for a connection by the pool's
+///   `acquire_timeout`, and is an error.
+/// - **A future that is dropped** at work leaves nothing halfway. Whether its last statement happened is unknown, a
+///   transaction is undone.
 ///
-/// See the [crate's page](crate) for an example.
+/// A file must be on a disk of this machine, not on a network's. See the [crate's page](crate) for an example.
 #[derive(Clone, Debug)]
 pub struct SqliteStore(SqlitePool);
+
+/// Runs an operation on a connection of the store's pool, again if the database undid it because of others.
+macro_rules! run {
+    ($store:expr, |$on:ident| $operation:expr) => {
+        again(|| async {
+            let mut connection = $store.0.acquire().await?;
+            let $on = &mut *connection;
+            $operation.await
+        })
+    };
+}
 
 impl SqliteStore {
     /// A store on the tables of `schema/sqlite.sql`. The pool of an in-memory database may have one connection only:
@@ -82,8 +98,7 @@ impl SqliteStore {
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.0.execute(Self::schema()).await.map_err(|error| StoreError::new("making the tables for", error))?;
-        Ok(())
+        run!(self, |on| migrate(on)).await.map_err(|error| StoreError::new("making the tables for sessions", error))
     }
 
     /// The tables as SQL, to run yourself.
@@ -96,114 +111,43 @@ impl SqliteStore {
     pub const fn schema() -> &'static str {
         include_str!("../schema/sqlite.sql")
     }
+
+    /// Deletes at most `limit` rows, a batch a statement.
+    async fn take(&self, statement: &'static str, limit: usize) -> Result<usize, Error> {
+        let mut taken = 0;
+        while taken < limit {
+            let (started, batch) = (Instant::now(), BATCH.min(limit - taken));
+            let rows = run!(self, |on| query(statement).bind(integer(batch as u64)).execute(on)).await?;
+            taken += count(rows.rows_affected());
+            if count(rows.rows_affected()) < batch {
+                break;
+            }
+            // Who waits to write asks again now and then, and has to find the database free at times.
+            sleep(started.elapsed()).await;
+        }
+        Ok(taken)
+    }
 }
-
-const LOAD: &str = concat!(
-    "SELECT version, created_at, seen_at, expires_at, record, ",
-    now!(),
-    " AS now ",
-    "FROM sessions WHERE key = ?1 AND expires_at > ",
-    now!()
-);
-
-/// An expired record gives its place up.
-const CREATE: &str = concat!(
-    "INSERT INTO sessions (key, version, subject, created_at, seen_at, expires_at, idle, lifetime, record) ",
-    "VALUES (?1, 1, ?2, ",
-    now!(),
-    ", ",
-    now!(),
-    ", ",
-    now!(),
-    " + min(?3, ?4), ?3, ?4, ?5) ",
-    "ON CONFLICT (key) DO UPDATE SET version = 1, subject = excluded.subject, created_at = excluded.created_at, ",
-    "seen_at = excluded.seen_at, expires_at = excluded.expires_at, idle = excluded.idle, ",
-    "lifetime = excluded.lifetime, record = excluded.record ",
-    "WHERE sessions.expires_at <= ",
-    now!()
-);
-
-/// `update` and `rename` are the same statement, with the old key or a new one. An expired record gives its place up.
-const WRITE: &str = concat!(
-    "UPDATE OR REPLACE sessions SET key = ?6, version = ?7 + 1, subject = ?2, seen_at = ",
-    now!(),
-    ", ",
-    "expires_at = min(",
-    now!(),
-    " + ?3, created_at + ?4), idle = ?3, lifetime = ?4, record = ?5 ",
-    "WHERE key = ?1 AND version = ?7 AND expires_at > ",
-    now!(),
-    " AND (?6 = ?1 OR NOT EXISTS ",
-    "(SELECT 1 FROM sessions AS other WHERE other.key = ?6 AND other.expires_at > ",
-    now!(),
-    "))"
-);
-
-const VERSION: &str = concat!("SELECT version FROM sessions WHERE key = ?1 AND expires_at > ", now!());
-
-const TOUCH: &str = concat!(
-    "UPDATE sessions SET seen_at = ",
-    now!(),
-    ", expires_at = min(",
-    now!(),
-    " + idle, created_at + lifetime) ",
-    "WHERE key = ?1 AND expires_at > ",
-    now!()
-);
-
-const DELETE: &str = concat!(
-    "WITH RECURSIVE chain (key) AS (VALUES (?1) UNION SELECT session_renames.key FROM session_renames ",
-    "JOIN chain ON session_renames.former = chain.key WHERE session_renames.until > ",
-    now!(),
-    ") ",
-    "DELETE FROM sessions WHERE key IN (SELECT key FROM chain)"
-);
-
-const SWEEP: &str = concat!(
-    "DELETE FROM sessions WHERE key IN (SELECT key FROM sessions WHERE expires_at <= ",
-    now!(),
-    " LIMIT ?1) ",
-    "AND expires_at <= ",
-    now!()
-);
-
-const SWEEP_RENAMES: &str = concat!(
-    "DELETE FROM session_renames WHERE former IN (SELECT former FROM session_renames WHERE until <= ",
-    now!(),
-    " LIMIT ?1)"
-);
 
 #[async_trait]
 impl SessionStore for SqliteStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
-        let row = sqlx::query(LOAD).bind(key.to_hex()).fetch_optional(&self.0).await;
-        match row.map_err(|error| StoreError::new("loading", error))? {
-            Some(row) => read(&row).map_err(|error| StoreError::new("loading", error)),
-            None => Ok(None),
-        }
+        let row = run!(self, |on| query(LOAD).bind(key.to_hex()).fetch_optional(on)).await;
+        failed(Verb::Load, row)?.as_ref().map(loaded::<SqliteRow>).transpose()
     }
 
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Create, StoreError> {
-        let created = sqlx::query(CREATE)
-            .bind(key.to_hex())
-            .bind(record.subject.as_deref())
-            .bind(idle(record.expiry))
-            .bind(lifetime(record.expiry))
-            .bind(json(record))
-            .execute(&self.0)
-            .await
-            .map_err(|error| StoreError::new("creating", error))?;
-        Ok(if created.rows_affected() == 1 { Create::Created } else { Create::Taken })
+    async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
+        let limit = Limit::of(record, limit);
+        failed(Verb::Create, run!(self, |on| create(on, key, record, limit.as_ref())).await)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
-        self.write(key, key, record, seen).await.map_err(|error| StoreError::new("updating", error))
+        failed(Verb::Update, run!(self, |on| update(on, key, record, seen)).await)
     }
 
     async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
-        let touched = sqlx::query(TOUCH).bind(key.to_hex()).execute(&self.0).await;
-        let touched = touched.map_err(|error| StoreError::new("touching", error))?;
-        Ok(if touched.rows_affected() == 1 { Touch::Touched } else { Touch::Gone })
+        let touched = run!(self, |on| query(TOUCH).bind(key.to_hex()).execute(on)).await;
+        Ok(if failed(Verb::Touch, touched)?.rows_affected() == 1 { Touch::Touched } else { Touch::Gone })
     }
 
     async fn rename(
@@ -212,88 +156,312 @@ impl SessionStore for SqliteStore {
         new: &StoreKey,
         record: &Record,
         seen: Version,
+        limit: SubjectLimit,
     ) -> Result<Update, StoreError> {
-        self.write(old, new, record, seen).await.map_err(|error| StoreError::new("renaming", error))
+        let limit = Limit::of(record, limit);
+        let rename = || run!(self, |on| rename(on, old, new, record, seen, limit.as_ref()));
+        let mut renamed = rename().await;
+        if is_taken(&renamed) && failed(Verb::Rename, run!(self, |on| free(on, new)).await)? {
+            renamed = rename().await;
+        }
+        failed(Verb::Rename, renamed)
     }
 
-    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        let deleted = sqlx::query(DELETE).bind(key.to_hex()).execute(&self.0).await;
-        deleted.map_err(|error| StoreError::new("deleting", error))?;
-        Ok(())
+    async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
+        failed(Verb::Delete, run!(self, |on| delete(on, key, None)).await)
+    }
+
+    async fn sessions_of(&self, subject: &str, most: usize) -> Result<Vec<(StoreKey, Loaded)>, StoreError> {
+        let subject = hash(subject);
+        let mut listing = Listing::new(most);
+        while let Some((after, limit)) = listing.next() {
+            let page = || query(LIST).bind(&subject).bind(after.created).bind(after.number).bind(limit);
+            let rows = run!(self, |on| page().fetch_all(on)).await;
+            listing.add(&failed(Verb::SessionsOf, rows)?)?;
+        }
+        Ok(listing.sessions())
+    }
+
+    async fn delete_one_of(&self, subject: &str, key: &StoreKey) -> Result<bool, StoreError> {
+        let subject = hash(subject);
+        failed(Verb::DeleteOneOf, run!(self, |on| delete(on, key, Some(&subject))).await)
+    }
+
+    async fn delete_all_of(&self, subject: &str, except: Option<&StoreKey>) -> Result<usize, StoreError> {
+        let (subject, except) = (hash(subject), except.map(StoreKey::to_hex));
+        let ended = run!(self, |on| query(DELETE_ALL).bind(&subject).bind(&except).execute(on)).await;
+        Ok(count(failed(Verb::DeleteAllOf, ended)?.rows_affected()))
     }
 
     async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let failed = |error| StoreError::new("sweeping", error);
-        sqlx::query(SWEEP_RENAMES).bind(limit).execute(&self.0).await.map_err(failed)?;
-        let swept = sqlx::query(SWEEP).bind(limit).execute(&self.0).await.map_err(failed)?;
-        Ok(usize::try_from(swept.rows_affected()).unwrap_or(usize::MAX))
+        for statement in SWEEP_THE_REST {
+            failed(Verb::Sweep, self.take(statement, limit).await)?;
+        }
+        failed(Verb::Sweep, self.take(SWEEP, limit).await)
+    }
+
+    async fn revoke(&self, key: &StoreKey, keep: Duration) -> Result<bool, StoreError> {
+        failed(Verb::Revoke, run!(self, |on| revoke(on, key, keep)).await)
+    }
+
+    async fn revoke_all_of(&self, subject: &str, until: Timestamp, keep: Duration) -> Result<(), StoreError> {
+        let (subject, made) = (hash(subject), integer(until.as_millis()));
+        let revoke = || query(REVOKE_ALL).bind(&subject).bind(made).bind(millis(keep));
+        failed(Verb::RevokeAllOf, run!(self, |on| revoke().execute(on)).await)?;
+        Ok(())
+    }
+
+    async fn is_revoked(&self, keys: &[StoreKey], subject: Option<&str>, made: Timestamp) -> Result<bool, StoreError> {
+        let subject = subject.map(hash);
+        failed(Verb::IsRevoked, run!(self, |on| is_revoked(on, keys, subject.as_deref(), made)).await)
     }
 }
 
-impl SqliteStore {
-    async fn write(
-        &self,
-        old: &StoreKey,
-        new: &StoreKey,
-        record: &Record,
-        seen: Version,
-    ) -> Result<Update, Box<dyn StdError + Send + Sync>> {
-        let written = sqlx::query(WRITE)
-            .bind(old.to_hex())
-            .bind(record.subject.as_deref())
-            .bind(idle(record.expiry))
-            .bind(lifetime(record.expiry))
-            .bind(json(record))
-            .bind(new.to_hex())
-            .bind(integer(seen.as_u64()))
-            .execute(&self.0)
-            .await?;
-        if written.rows_affected() == 1 {
-            return Ok(Update::Updated);
-        }
-        // Nothing happened; this only says why.
-        let version: Option<i64> = sqlx::query_scalar(VERSION).bind(old.to_hex()).fetch_optional(&self.0).await?;
-        match version {
-            None => Ok(Update::Gone),
-            Some(version) if version == integer(seen.as_u64()) && old != new => Err("the new key is taken".into()),
-            Some(_) => Ok(Update::Conflict),
-        }
-    }
+/// The store at work.
+type On = SqliteConnection;
+
+async fn migrate(on: &mut On) -> Result<(), Error> {
+    let mut on = begin(on).await?;
+    raw_sql(SqliteStore::schema()).execute(&mut *on).await?;
+    on.commit().await
 }
 
-/// A record that can't be read is no session: its visitor begins anew.
-fn read(row: &SqliteRow) -> Result<Option<Loaded>, sqlx::Error> {
-    let json: String = row.try_get("record")?;
-    let record = match Record::from_json(json.as_bytes()) {
-        Ok(record) => record,
-        Err(error) => {
-            tracing::warn!(%error, "a session in the store can't be read and counts as absent");
-            return Ok(None);
+/// Begins a transaction in which nobody else writes.
+async fn begin(on: &mut On) -> Result<Transaction<'_, Sqlite>, Error> {
+    on.begin_with("BEGIN IMMEDIATE").await
+}
+
+async fn create(on: &mut On, key: &StoreKey, record: &Record, limit: Option<&Limit>) -> Result<Create, Error> {
+    let Some(limit) = limit else { return insert(on, key, record).await };
+    let mut on = begin(on).await?;
+    let beyond = beyond(&mut on, limit, key).await?;
+    if limit.refuses(&beyond) {
+        on.rollback().await?;
+        return Ok(Create::Full);
+    }
+    let created = insert(&mut on, key, record).await?;
+    if created == Create::Created {
+        end(&mut on, &beyond).await?;
+    }
+    on.commit().await?;
+    Ok(created)
+}
+
+async fn insert(on: &mut On, key: &StoreKey, record: &Record) -> Result<Create, Error> {
+    let created = query(CREATE)
+        .bind(key.to_hex())
+        .bind(subject_hash(record))
+        .bind(idle(record))
+        .bind(lifetime(record))
+        .bind(json(record))
+        .execute(on)
+        .await?;
+    Ok(if created.rows_affected() == 1 { Create::Created } else { Create::Taken })
+}
+
+async fn update(on: &mut On, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, Error> {
+    write(on, key, key, record, seen).await
+}
+
+async fn rename(
+    on: &mut On,
+    old: &StoreKey,
+    new: &StoreKey,
+    record: &Record,
+    seen: Version,
+    limit: Option<&Limit>,
+) -> Result<Update, Error> {
+    let Some(limit) = limit else { return write(on, old, new, record, seen).await };
+    let mut on = begin(on).await?;
+    let beyond = beyond(&mut on, limit, old).await?;
+    if limit.refuses(&beyond) {
+        let why = why(&mut on, old, seen, Update::Full).await?;
+        on.rollback().await?;
+        return Ok(why);
+    }
+    let renamed = write(&mut on, old, new, record, seen).await?;
+    if renamed == Update::Updated {
+        end(&mut on, &beyond).await?;
+    }
+    on.commit().await?;
+    Ok(renamed)
+}
+
+async fn write(on: &mut On, old: &StoreKey, new: &StoreKey, record: &Record, seen: Version) -> Result<Update, Error> {
+    let written = query(WRITE)
+        .bind(old.to_hex())
+        .bind(integer(seen.as_u64()))
+        .bind(subject_hash(record))
+        .bind(idle(record))
+        .bind(lifetime(record))
+        .bind(json(record))
+        .bind(new.to_hex())
+        .execute(&mut *on)
+        .await?;
+    if written.rows_affected() == 1 {
+        return Ok(Update::Updated);
+    }
+    why(on, old, seen, Update::Conflict).await
+}
+
+/// Why nothing was written, if the record was live and as it was seen: `otherwise`.
+async fn why(on: &mut On, key: &StoreKey, seen: Version, otherwise: Update) -> Result<Update, Error> {
+    let version: Option<i64> = query_scalar(VERSION).bind(key.to_hex()).fetch_optional(on).await?;
+    Ok(match version {
+        None => Update::Gone,
+        Some(version) if version == integer(seen.as_u64()) => otherwise,
+        Some(_) => Update::Conflict,
+    })
+}
+
+/// An expired record gives its key up.
+async fn free(on: &mut On, key: &StoreKey) -> Result<bool, Error> {
+    Ok(query(FREE).bind(key.to_hex()).execute(on).await?.rows_affected() == 1)
+}
+
+/// Which sessions of the subject, `own` not among them, are too many.
+async fn beyond(on: &mut On, limit: &Limit, own: &StoreKey) -> Result<Vec<i64>, Error> {
+    query_scalar(BEYOND).bind(&limit.subject).bind(own.to_hex()).bind(limit.others).fetch_all(on).await
+}
+
+async fn end(on: &mut On, beyond: &[i64]) -> Result<(), Error> {
+    for number in beyond {
+        query(END).bind(number).execute(&mut *on).await?;
+    }
+    Ok(())
+}
+
+async fn delete(on: &mut On, key: &StoreKey, subject: Option<&str>) -> Result<bool, Error> {
+    Ok(query(DELETE).bind(key.to_hex()).bind(subject).execute(on).await?.rows_affected() > 0)
+}
+
+async fn revoke(on: &mut On, key: &StoreKey, keep: Duration) -> Result<bool, Error> {
+    for (statement, news) in [(REVOKE, true), (REVOKE_FOR_LONGER, false)] {
+        let revoked = query(statement).bind(key.to_hex()).bind(millis(keep)).execute(&mut *on).await?;
+        if news && revoked.rows_affected() == 1 {
+            return Ok(true);
         }
+    }
+    Ok(false)
+}
+
+async fn is_revoked(on: &mut On, keys: &[StoreKey], subject: Option<&str>, made: Timestamp) -> Result<bool, Error> {
+    // Four a statement, and nearly always that is all.
+    for four in keys.chunks(4).chain(keys.is_empty().then_some(&[][..])) {
+        let mut ask = query_scalar(IS_REVOKED);
+        for place in 0..4 {
+            ask = ask.bind(four.get(place).map(StoreKey::to_hex));
+        }
+        let revoked: i64 = ask.bind(subject).bind(integer(made.as_millis())).fetch_one(&mut *on).await?;
+        if revoked != 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A statement: texts, and between them the database's clock in milliseconds, and whether a record is alive. The clock is
+/// the same at each place of one statement.
+macro_rules! sql {
+    (@now) => { "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)" };
+    (@live) => { concat!("expires_at > ", sql!(@now)) };
+    (@$text:literal) => { $text };
+    ($($part:tt)+) => { concat!($(sql!(@$part)),+) };
+}
+
+const LOAD: &str = sql!(
+    "SELECT version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions WHERE key = ?1 AND " live
+);
+
+/// An expired record gives its place up.
+const CREATE: &str = sql!(
+    "INSERT INTO sessions (key, version, subject_hash, created_at, seen_at, expires_at, idle, lifetime, record)
+     VALUES (?1, 1, ?2, " now ", " now ", " now " + min(?3, ?4), ?3, ?4, ?5)
+     ON CONFLICT (key) DO UPDATE SET version = 1, subject_hash = excluded.subject_hash,
+     created_at = excluded.created_at, seen_at = excluded.seen_at, expires_at = excluded.expires_at,
+     idle = excluded.idle, lifetime = excluded.lifetime, record = excluded.record
+     WHERE sessions.expires_at <= " now
+);
+
+/// Both for `update`, where the key stays, and for `rename`: a trigger remembers the former key for as long as the session
+/// could have lived under it, and under the new one.
+const WRITE: &str = sql!(
+    "UPDATE sessions SET key = ?7, version = version + 1, subject_hash = ?3, seen_at = " now ",
+     expires_at = min(" now " + ?4, created_at + ?5), idle = ?4, lifetime = ?5, record = ?6
+     WHERE key = ?1 AND version = ?2 AND " live
+);
+
+const VERSION: &str = sql!("SELECT version FROM sessions WHERE key = ?1 AND " live);
+
+const TOUCH: &str = sql!(
+    "UPDATE sessions SET seen_at = " now ", expires_at = min(" now " + idle, created_at + lifetime)
+     WHERE key = ?1 AND " live
+);
+
+const FREE: &str = sql!("DELETE FROM sessions WHERE key = ?1 AND expires_at <= " now);
+
+const BEYOND: &str = sql!(
+    "SELECT number FROM sessions WHERE subject_hash = ?1 AND key <> ?2 AND " live "
+     ORDER BY created_at DESC, number DESC LIMIT -1 OFFSET ?3"
+);
+
+const END: &str = "DELETE FROM sessions WHERE number = ?1";
+
+const DELETE: &str = sql!(
+    "DELETE FROM sessions WHERE " live " AND (?2 IS NULL OR subject_hash = ?2) AND (key = ?1 OR number =
+     (SELECT session FROM session_renames WHERE former = ?1 AND until > " now "))"
+);
+
+const LIST: &str = sql!(
+    "SELECT number, key, version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions
+     WHERE subject_hash = ?1 AND " live " AND (created_at, number) < (?2, ?3)
+     ORDER BY created_at DESC, number DESC LIMIT ?4"
+);
+
+const DELETE_ALL: &str = sql!(
+    "DELETE FROM sessions WHERE subject_hash = ?1 AND " live " AND number NOT IN (
+         SELECT number FROM sessions WHERE key = ?2 AND " live "
+         UNION ALL SELECT session FROM session_renames WHERE former = ?2 AND until > " now "
+     )"
+);
+
+macro_rules! sweep {
+    ($table:literal, $key:literal, $deadline:literal) => {
+        sql!(
+            "DELETE FROM " $table " WHERE " $key " IN
+             (SELECT " $key " FROM " $table " WHERE " $deadline " <= " now " ORDER BY " $deadline " LIMIT ?1)"
+        )
     };
-    let number = |column: &str| row.try_get(column).map(|number: i64| u64::try_from(number).unwrap_or(0));
-    let time = |column: &str| number(column).map(Timestamp::from_millis);
-    let times = Times { created: time("created_at")?, seen: time("seen_at")?, expires: time("expires_at")? };
-    Ok(Some(Loaded { record, version: Version::from_u64(number("version")?), times, now: time("now")? }))
 }
 
-fn json(record: &Record) -> String {
-    String::from_utf8_lossy(&record.to_json()).into_owned()
-}
+const SWEEP: &str = sweep!("sessions", "number", "expires_at");
 
-fn idle(expiry: Expiry) -> i64 {
-    millis(expiry.idle)
-}
+const SWEEP_THE_REST: [&str; 3] = [
+    sweep!("session_renames", "former", "until"),
+    sweep!("session_revocations", "key", "until"),
+    sweep!("session_subject_revocations", "subject_hash", "until"),
+];
 
-fn lifetime(expiry: Expiry) -> i64 {
-    millis(expiry.lifetime)
-}
+/// What has expired is news again.
+const REVOKE: &str = sql!(
+    "INSERT INTO session_revocations (key, until) VALUES (?1, " now " + ?2)
+     ON CONFLICT (key) DO UPDATE SET until = excluded.until WHERE session_revocations.until <= " now
+);
 
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(LONGEST_MILLIS).min(LONGEST_MILLIS)
-}
+const REVOKE_FOR_LONGER: &str = sql!(
+    "INSERT INTO session_revocations (key, until) VALUES (?1, " now " + ?2)
+     ON CONFLICT (key) DO UPDATE SET until = max(session_revocations.until, excluded.until)"
+);
 
-fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
+/// A moment that has expired counts no more.
+const REVOKE_ALL: &str = sql!(
+    "INSERT INTO session_subject_revocations AS known (subject_hash, made, until) VALUES (?1, ?2, " now " + ?3)
+     ON CONFLICT (subject_hash) DO UPDATE SET until = max(known.until, excluded.until), made =
+     CASE WHEN known.until <= " now " THEN excluded.made ELSE max(known.made, excluded.made) END"
+);
+
+const IS_REVOKED: &str = sql!(
+    "SELECT EXISTS (SELECT 1 FROM session_revocations WHERE key IN (?1, ?2, ?3, ?4) AND until > " now ")
+     OR EXISTS (SELECT 1 FROM session_subject_revocations
+     WHERE subject_hash = ?5 AND made >= ?6 AND until > " now ")"
+);

@@ -1,0 +1,202 @@
+//! What the stores have in common: how a session is written in columns, and how an operation is done.
+
+use std::time::Duration;
+
+use session_core::{Loaded, Record, StoreError, StoreKey, SubjectLimit, Times, Timestamp, Verb, Version};
+use sha2::{Digest as _, Sha256};
+use sqlx::{ColumnIndex, Decode, Error, Row, Type};
+
+/// Longer than anybody waits, and short enough that no sum of two of them and the time leaves the range of an integer.
+const LONGEST_MILLIS: i64 = i64::MAX / 4;
+
+/// So often is done what the database undid because of others, all together.
+const ATTEMPTS: usize = 6;
+
+/// A limit that has to be kept, because the record has a subject.
+pub(crate) struct Limit {
+    /// The subject's hash.
+    pub(crate) subject: String,
+    /// How many other sessions it may have.
+    pub(crate) others: i64,
+    refuses: bool,
+}
+
+impl Limit {
+    /// Whether the new session is refused, because these have to end before it may begin.
+    pub(crate) fn refuses(&self, beyond: &[i64]) -> bool {
+        self.refuses && !beyond.is_empty()
+    }
+
+    /// A number that the logins of this subject have in common, and those of few others.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn number(&self) -> u32 {
+        self.subject.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0)
+    }
+
+    pub(crate) fn of(record: &Record, limit: SubjectLimit) -> Option<Self> {
+        let (subject, most) = (subject_hash(record)?, limit.most()?);
+        Some(Self { subject, others: i64::from(most) - 1, refuses: matches!(limit, SubjectLimit::Refuse(_)) })
+    }
+}
+
+/// Does it again as long as the database has undone all of it because of what others did at that moment. Who waits for too
+/// long is told so by an error of another kind, and that is not done again.
+pub(crate) async fn again<T, F>(operation: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    for _ in 1..ATTEMPTS {
+        match operation().await {
+            Err(error) if was_undone(&error) => {}
+            outcome => return outcome,
+        }
+    }
+    operation().await
+}
+
+fn was_undone(error: &Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
+        && error.number() == 1020
+    {
+        // MariaDB's serialization failure has no code of its own.
+        return true;
+    }
+    // The standard's serialization failure, which MySQL reports a deadlock as; PostgreSQL's deadlock; SQLite's snapshot
+    // that is too old to be written to.
+    error.code().is_some_and(|code| ["40001", "40P01", "517"].contains(&code.as_ref()))
+}
+
+/// Whether a record couldn't be written because another one has its key.
+pub(crate) fn is_taken<T>(outcome: &Result<T, Error>) -> bool {
+    let error = outcome.as_ref().err().and_then(Error::as_database_error);
+    error.is_some_and(|error| error.is_unique_violation())
+}
+
+/// The error of a verb. A database says which key was taken; nobody else needs to know.
+pub(crate) fn failed<T>(verb: Verb, outcome: Result<T, Error>) -> Result<T, StoreError> {
+    let taken = is_taken(&outcome);
+    outcome.map_err(|error| if taken { verb.failed("the new key is taken") } else { verb.failed(error) })
+}
+
+/// The record that a row of `version, created_at, seen_at, expires_at, record, now` holds.
+pub(crate) fn loaded<'r, R: Row>(row: &'r R) -> Result<Loaded, StoreError>
+where
+    &'static str: ColumnIndex<R>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let number = |column| row.try_get(column).map(|number: i64| u64::try_from(number).unwrap_or(0));
+    let time = |column| number(column).map(Timestamp::from_millis);
+    let columns = || {
+        let times = Times { created: time("created_at")?, seen: time("seen_at")?, expires: time("expires_at")? };
+        Ok::<_, Error>((times, number("version")?, time("now")?))
+    };
+    let (times, version, now) = columns().map_err(|error| Verb::Load.failed(error))?;
+    let json: &str = row.try_get("record").map_err(StoreError::unreadable)?;
+    let record = Record::from_json(json.as_bytes()).map_err(StoreError::unreadable)?;
+    Ok(Loaded { record, version: Version::from_u64(version), times, now })
+}
+
+/// A list in the making. Entries that can't be read are left out, so it may take more than one page.
+pub(crate) struct Listing {
+    sessions: Vec<(StoreKey, Loaded)>,
+    most: usize,
+    next: Option<After>,
+}
+
+/// Where a page begins: after the session that was created then and has this number; the latest come first.
+#[derive(Clone, Copy)]
+pub(crate) struct After {
+    pub(crate) created: i64,
+    pub(crate) number: i64,
+}
+
+impl Listing {
+    pub(crate) fn new(most: usize) -> Self {
+        let start = After { created: i64::MAX, number: i64::MAX };
+        Self { sessions: Vec::new(), most, next: (most > 0).then_some(start) }
+    }
+
+    /// The next page to ask for and how long it should be, if any.
+    pub(crate) fn next(&self) -> Option<(After, i64)> {
+        self.next.map(|after| (after, integer((self.most - self.sessions.len()) as u64)))
+    }
+
+    /// Takes a page of rows: `number, key` and what [`loaded`] needs.
+    pub(crate) fn add<'r, R: Row>(&mut self, rows: &'r [R]) -> Result<(), StoreError>
+    where
+        &'static str: ColumnIndex<R>,
+        &'r str: Decode<'r, R::Database> + Type<R::Database>,
+        i64: Decode<'r, R::Database> + Type<R::Database>,
+    {
+        let asked = self.most - self.sessions.len();
+        for row in rows {
+            match loaded(row) {
+                Ok(loaded) => self.sessions.extend(key(row).map(|key| (key, loaded))),
+                Err(error) if error.is_unreadable() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let full = rows.len() >= asked && self.sessions.len() < self.most;
+        let last = rows
+            .last()
+            .filter(|_| full)
+            .map(|row| Ok(After { created: row.try_get("created_at")?, number: row.try_get("number")? }));
+        self.next = last.transpose().map_err(|error: Error| Verb::SessionsOf.failed(error))?;
+        Ok(())
+    }
+
+    pub(crate) fn sessions(self) -> Vec<(StoreKey, Loaded)> {
+        self.sessions
+    }
+}
+
+/// The key in a row, if it is one.
+fn key<'r, R: Row>(row: &'r R) -> Option<StoreKey>
+where
+    &'static str: ColumnIndex<R>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let hex: &str = row.try_get("key").ok()?;
+    let mut bytes = [0; 32];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(StoreKey::from_bytes(bytes))
+}
+
+/// SHA-256 in hexadecimal: subjects of any length and any bytes are compared exactly, and have room in an index.
+pub(crate) fn hash(subject: &str) -> String {
+    StoreKey::from_bytes(Sha256::digest(subject).into()).to_hex()
+}
+
+pub(crate) fn subject_hash(record: &Record) -> Option<String> {
+    record.subject.as_deref().map(hash)
+}
+
+pub(crate) fn json(record: &Record) -> String {
+    String::from_utf8_lossy(&record.to_json()).into_owned()
+}
+
+pub(crate) fn idle(record: &Record) -> i64 {
+    millis(record.expiry.idle)
+}
+
+pub(crate) fn lifetime(record: &Record) -> i64 {
+    millis(record.expiry.lifetime)
+}
+
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(LONGEST_MILLIS).min(LONGEST_MILLIS)
+}
+
+pub(crate) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// How many rows a statement changed, as the callers of a store count.
+pub(crate) fn count(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX)
+}
