@@ -88,7 +88,10 @@ pub(super) async fn what_a_limit_ended_is_dead_in_every_verb(store: Arc<impl Ses
 
 pub(super) async fn a_lower_limit_ends_several_at_once(store: Arc<impl SessionStore>) {
     let (store, ada) = (Sound(store), somebody());
-    let mut keys = crowd(&store, &ada, 7).await;
+    let mut keys = crowd(&store, &ada, 6).await;
+    keys.push(store.created_within(end_oldest(u32::MAX), &of(&ada, 8)).await);
+    sleep(APART).await;
+    assert_eq!(oldest_first(&store, &ada).await, keys);
     keys.push(store.created_within(end_oldest(4), &of(&ada, 9)).await);
     assert_eq!(oldest_first(&store, &ada).await, keys[4..]);
     // A session that is renamed counts once.
@@ -173,7 +176,8 @@ pub(super) async fn no_limit_counts_for_anonymous_sessions(store: Arc<impl Sessi
     }
 }
 
-/// Logins of one subject, every other one by a visitor who was there before, and what became of each.
+/// Logins of one subject, every other one by a visitor who was there before and every fourth renewed at once, and what
+/// became of each.
 async fn logins(
     store: &Sound<impl SessionStore>,
     subject: &str,
@@ -191,6 +195,14 @@ async fn logins(
                 return (key, outcome);
             }
             match store.create_within(limit, &key, &login).await {
+                Create::Created if n % 4 == 1 => {
+                    yield_now().await;
+                    let new = super::key();
+                    let outcome = store.rename_within(limit, &key, &new, &login, Version::FIRST).await;
+                    // Another login may have ended it before.
+                    assert!(outcome == Update::Updated || outcome == Update::Gone, "{outcome:?}");
+                    (if outcome == Update::Updated { new } else { key }, Update::Updated)
+                }
                 Create::Created => (key, Update::Updated),
                 Create::Full => (key, Update::Full),
                 Create::Taken => unreachable!("nobody has a key that is new"),

@@ -212,6 +212,11 @@ pub(super) async fn a_session_of_somebody_else_is_not_ended(store: Arc<impl Sess
     assert_eq!(number(&store.loaded(&new).await.record), 2);
     assert!(store.is_live(&nobodys).await);
     assert!(store.delete(&old).await, "where it went is still known");
+    // Whose it is now counts, not whose it was under that key.
+    let old = store.created(&of(&ada, 3)).await;
+    let new = store.renamed(&old, &of(&bob, 4)).await;
+    assert!(!store.delete_one_of(&ada, &old).await && store.is_live(&new).await);
+    assert!(store.delete_one_of(&bob, &old).await && !store.is_live(&new).await);
 }
 
 pub(super) async fn all_sessions_of_a_subject_end_but_the_one_that_is_spared(store: Arc<impl SessionStore>) {
@@ -273,4 +278,22 @@ pub(super) async fn nothing_brings_back_what_ended_with_all(store: Arc<impl Sess
         assert!(!store.is_live(&key).await);
     }
     assert_eq!(store.keys_of(&ada).await, []);
+}
+
+pub(super) async fn hundreds_of_sessions_of_one_subject_are_listed_and_ended(store: Arc<impl SessionStore>) {
+    let (store, ada) = (Sound(store), somebody());
+    let tasks = (0..300).map(|n| {
+        let (store, ada) = (store.share(), ada.clone());
+        tokio::spawn(async move { store.created(&of(&ada, n)).await })
+    });
+    let mut keys = Vec::new();
+    for task in tasks.collect::<Vec<_>>() {
+        keys.push(ended(task).await);
+    }
+    let mut listed = store.keys_of(&ada).await;
+    listed.sort_unstable();
+    keys.sort_unstable();
+    assert!(listed == keys, "{} were listed of 300", listed.len());
+    assert_eq!(store.delete_all_of(&ada, Some(&keys[0])).await, 299);
+    assert_eq!(store.keys_of(&ada).await, [keys[0]]);
 }

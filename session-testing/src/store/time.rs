@@ -173,6 +173,19 @@ pub(super) async fn sweeping_spares_a_key_that_was_created_anew(store: Arc<impl 
     assert_eq!(number(&store.loaded(&key).await.record), 2);
 }
 
+pub(super) async fn a_former_key_is_known_for_as_long_as_it_could_have_lived(store: Arc<impl SessionStore>) {
+    let store = Sound(store);
+    let long = store.created(&record(1)).await;
+    let short = store.renamed(&long, &living(2, ms(200), HOUR)).await;
+    let updated = store.update(&short, &record(3), Version::FIRST.next()).await;
+    sleep(ms(220)).await;
+    store.sweep(ALL).await;
+    if updated == Update::Updated {
+        assert!(store.delete(&long).await, "its session is alive, and it could have lived as long itself");
+    }
+    assert!(!store.is_live(&short).await);
+}
+
 pub(super) async fn expired_sessions_do_not_count_for_a_limit(store: Arc<impl SessionStore>) {
     let (store, ada) = (Sound(store), somebody());
     let oldest = store.created(&of(&ada, 0)).await;
@@ -188,4 +201,19 @@ pub(super) async fn expired_sessions_do_not_count_for_a_limit(store: Arc<impl Se
         assert!(store.is_live(&key).await, "it was ended for one that was over");
     }
     assert_eq!(store.create_within(refuse(3), &key(), &of(&ada, 6)).await, Create::Full);
+}
+
+pub(super) async fn expired_sessions_take_no_place_in_a_list(store: Arc<impl SessionStore>) {
+    let (store, ada) = (Sound(store), somebody());
+    let mut keys = Vec::new();
+    for n in 0..6 {
+        let idle = if n < 3 { HOUR } else { ms(40) };
+        keys.insert(0, store.created(&owned(Some(&ada), living(n, idle, HOUR * 2))).await);
+        sleep(APART).await;
+    }
+    sleep(ms(50)).await;
+    for most in [1, 2, 3, 4] {
+        let listed: Vec<_> = sound(store.0.sessions_of(&ada, most).await).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(listed, keys[3..3 + most.min(3)], "{most} were asked for");
+    }
 }
