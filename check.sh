@@ -44,7 +44,33 @@ for package in $published; do
 done
 
 step "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet --features session-testing/servers
+
+step "the servers that stores are tested against"
+# Only the programs: each test starts a server of its own, on a free port, in a temporary folder. Nothing that runs is touched.
+missing() {
+  local PATH="$PATH:/usr/sbin:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"
+  command -v redis-server >/dev/null || echo redis-server
+  command -v mariadbd >/dev/null || echo mariadb-server
+  command -v initdb >/dev/null || echo postgresql
+}
+if [ -n "$(missing)" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "installing:" $(missing)
+  # A package of a server starts it, unless this file forbids it.
+  policy=/usr/sbin/policy-rc.d
+  if [ -e "$policy" ]; then
+    policy=""
+  else
+    printf '#!/bin/sh\nexit 101\n' | install -m 755 /dev/stdin "$policy"
+  fi
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends $(missing); } \
+    >target/servers.log 2>&1 || tail -20 target/servers.log >&2
+  [ -z "$policy" ] || rm -f "$policy"
+fi
+for package in $(missing); do
+  echo "NOT TESTED: the stores that need the package $package, because it is missing on this machine" >&2
+done
+[ -n "$(missing)" ] || echo "all are here"
 
 step "tests"
 cargo test --workspace

@@ -2,21 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its own helpers too")]
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+mod wire;
+
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread::{park, sleep};
-use std::time::{Duration, Instant};
+use std::thread::park;
 use std::{env, fs};
 
 use session_testing::servers::{MariaDb, Postgres, Redis, RedisCluster};
-
-/// Long enough for an answer that comes at all.
-const SHORT: Duration = Duration::from_millis(200);
-const LONG: Duration = Duration::from_secs(20);
+use wire::{eventually, is_cut, is_silent, read};
 
 /// Tells the test process that it is to start servers and be killed.
 const VICTIM: &str = "SESSION_TESTING_VICTIM";
@@ -48,7 +46,7 @@ fn a_postgres_comes_back_with_its_databases() {
     assert_ne!(postgres.fresh_database(), postgres.fresh_database());
     let mut connection = Query::connect(&postgres, "sessions_1");
     postgres.kill();
-    assert_eq!(connection.0.read(&mut [0]).unwrap_or_default(), 0);
+    assert!(is_cut(&mut connection.0));
     assert!(TcpStream::connect(postgres.addr()).is_err());
     postgres.restart();
     let mut connection = Query::connect(&postgres, "sessions_2");
@@ -196,25 +194,5 @@ impl Query {
                 return;
             }
         }
-    }
-}
-
-fn read(connection: &mut TcpStream, length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    connection.set_read_timeout(Some(LONG)).unwrap();
-    connection.read_exact(&mut bytes).unwrap();
-    bytes
-}
-
-fn is_silent(connection: &mut TcpStream) -> bool {
-    connection.set_read_timeout(Some(SHORT)).unwrap();
-    connection.read(&mut [0]).is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
-}
-
-fn eventually(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !so() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        sleep(Duration::from_millis(5));
     }
 }

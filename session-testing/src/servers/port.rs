@@ -31,3 +31,18 @@ fn is_free(port: u16) -> bool {
 pub(super) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_free_and_given_once() {
+        let taken: Vec<_> = (0..100).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, free())).unwrap()).collect();
+        let ports: BTreeSet<_> = taken.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        assert_eq!(ports.len(), 100);
+        assert!(ports.iter().all(|&port| (FIRST..FIRST + SPAN).contains(&port) && !is_free(port)));
+        drop(taken);
+        assert!((0..100).all(|_| !ports.contains(&free())));
+    }
+}

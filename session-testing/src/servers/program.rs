@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 /// The path of a program: in `PATH`, or in the folders that some systems keep out of it.
 fn find(program: &str) -> Option<PathBuf> {
@@ -22,15 +22,36 @@ fn find(program: &str) -> Option<PathBuf> {
 /// # Panics
 /// If one is missing and the variable `CI` is set.
 pub(super) fn find_all<const N: usize>(server: &str, package: &str, programs: [&str; N]) -> Option<[PathBuf; N]> {
-    let found = programs.map(find);
-    if found.iter().all(Option::is_some) {
-        return Some(found.map(Option::unwrap_or_default));
-    }
-    let missing: Vec<_> =
-        programs.iter().zip(&found).filter(|(_, path)| path.is_none()).map(|(name, _)| *name).collect();
-    let sentence = format!("NOT TESTED: {server}, because {} is missing (package {package})", missing.join(" and "));
+    let sentence = match all(programs) {
+        Ok(found) => return Some(found),
+        Err(missing) => {
+            let test = thread::current().name().unwrap_or("main").to_owned();
+            format!("NOT TESTED: {test}, because {server} needs {missing} (package {package})")
+        }
+    };
     assert!(env::var_os("CI").is_none(), "{sentence}");
     // Not by a macro: the test harness would keep it to itself as long as the test passes.
     let _ = writeln!(io::stderr(), "\n{sentence}\n");
     None
+}
+
+/// All paths, or the names of those that are missing.
+fn all<const N: usize>(programs: [&str; N]) -> Result<[PathBuf; N], String> {
+    let found = programs.map(find);
+    let missing: Vec<_> = programs.into_iter().zip(&found).filter(|(_, path)| path.is_none()).collect();
+    if missing.is_empty() {
+        return Ok(found.map(Option::unwrap_or_default));
+    }
+    Err(missing.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" and "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_or_named() {
+        assert!(all(["sh", "cat"]).unwrap().iter().all(|path| path.is_file()));
+        assert_eq!(all(["no-such-program", "sh", "nor-this"]).unwrap_err(), "no-such-program and nor-this");
+    }
 }
