@@ -100,9 +100,10 @@ fn connect(url: &Url, timeout: u64) -> Result<Arc<dyn SessionStore>, String> {
 
 /// In one line.
 fn with_sources(error: &dyn Error) -> String {
-    let sources = std::iter::successors(error.source(), |&error| error.source());
-    let text = sources.fold(error.to_string(), |text, source| format!("{text}: {source}"));
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let causes = std::iter::successors(error.source(), |&error| error.source()).map(ToString::to_string);
+    // Some errors say their cause themselves.
+    let say = |text: String, cause: String| if text.ends_with(&cause) { text } else { format!("{text}: {cause}") };
+    causes.fold(error.to_string(), say).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Says where the lab listens, now that it accepts connections: the only line on standard output.

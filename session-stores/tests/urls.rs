@@ -62,11 +62,11 @@ async fn sqlite_takes_a_file_and_a_timeout() {
         ("sqlite://", no_file),
         ("sqlite:?timeout_ms=5", no_file),
         ("sqlite::memory:", "sqlite: it names no file; write memory: for sessions that end with the process"),
-        ("sqlite:x.db?prefix=shop", &takes("sqlite", "timeout_ms")),
-        ("sqlite:x.db?timeout_ms=5&timeout_ms=6", &takes("sqlite", "timeout_ms")),
-        ("sqlite:x.db?timeout_ms=0", not_a_number),
-        ("sqlite:x.db?timeout_ms=+5", not_a_number),
-        ("sqlite:x.db?timeout_ms", not_a_number),
+        ("sqlite:no/such/x.db?prefix=shop", &takes("sqlite", "timeout_ms")),
+        ("sqlite:no/such/x.db?timeout_ms=5&timeout_ms=6", &takes("sqlite", "timeout_ms")),
+        ("sqlite:no/such/x.db?timeout_ms=0", not_a_number),
+        ("sqlite:no/such/x.db?timeout_ms=+5", not_a_number),
+        ("sqlite:no/such/x.db?timeout_ms", not_a_number),
     ])
     .await;
 }
@@ -75,5 +75,5 @@ async fn sqlite_takes_a_file_and_a_timeout() {
 #[tokio::test]
 async fn sqlite_is_not_in_this_build() {
     let text = "sqlite: this build has no SQLite; add the feature `sqlite` to session-stores";
-    are_refused(&[("sqlite:x.db", text)]).await;
+    are_refused(&[("sqlite:no/such/x.db", text)]).await;
 }

@@ -10,7 +10,8 @@ use session_actix::{Error, Session, SessionMiddleware};
 
 #[actix_web::main]
 async fn main() -> Result<(), Failure> {
-    let demo = Demo::new("actix")?;
+    let demo = Demo::new("actix").await?;
+    let state = demo.clone();
     let app = move || {
         App::new()
             .service(home)
@@ -23,13 +24,13 @@ async fn main() -> Result<(), Failure> {
             .service(set_value)
             .service(remove_value)
             .default_service(web::to(missing))
-            .wrap(SessionMiddleware::new(demo.manager()))
-            .app_data(Data::new(demo.clone()))
+            .wrap(SessionMiddleware::new(state.manager()))
+            .app_data(Data::new(state.clone()))
     };
 
     let address = example_common::address()?;
     let server = HttpServer::new(app).bind(address).map_err(|error| example_common::unavailable(address, error))?;
-    server.addrs().into_iter().for_each(example_common::welcome);
+    server.addrs().into_iter().for_each(|address| demo.welcome(address));
     Ok(server.run().await?)
 }
 

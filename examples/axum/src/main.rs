@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let demo = Demo::new("axum")?;
+    let demo = Demo::new("axum").await?;
     let app = Router::new()
         .route("/", get(home))
         .route("/increment", get(increment))
@@ -28,11 +28,11 @@ async fn main() -> Result<(), Failure> {
         .method_not_allowed_fallback(missing)
         .layer(DefaultBodyLimit::max(32 * 1024))
         .layer(SessionLayer::new(demo.manager()))
-        .with_state(demo);
+        .with_state(demo.clone());
 
     let address = example_common::address()?;
     let listener = TcpListener::bind(address).await.map_err(|error| example_common::unavailable(address, error))?;
-    example_common::welcome(listener.local_addr()?);
+    demo.welcome(listener.local_addr()?);
     Ok(serve(listener, app).await?)
 }
 

@@ -1,11 +1,13 @@
 //! What the examples promise to the person in front of them, played against a running program.
 
-use std::io;
+use std::path::PathBuf;
+use std::{env, fs, io, process};
 
 use crate::browser::{Answer, Browser, Program};
 use crate::people::PEOPLE;
 
-/// Starts the program at `path`, plays everything, and ends it.
+/// Starts the program at `path`, plays everything, and ends it; once with its sessions in memory, and once as it is when
+/// nobody says anything, when a restart must log nobody out.
 ///
 /// # Errors
 /// If the program doesn't start or answer.
@@ -17,7 +19,16 @@ use crate::people::PEOPLE;
 /// assert!(example_common::acceptance::play("/no/such/program").is_err());
 /// ```
 pub fn play(path: &str) -> io::Result<()> {
-    let program = Program::start(path)?;
+    let folder = Folder::new()?;
+    play_in(&Program::start(path, &folder.0, Some("memory:"))?)?;
+    assert_eq!(fs::read_dir(&folder.0)?.count(), 0, "memory leaves nothing behind");
+
+    let program = Program::start(path, &folder.0, None)?;
+    play_in(&program)?;
+    a_restart_logs_nobody_out(program, || Program::start(path, &folder.0, None))
+}
+
+fn play_in(program: &Program) -> io::Result<()> {
     looking_around_makes_no_session(program.browser())?;
     two_browsers_count_for_themselves_and_clearing_one_leaves_the_other(program.browser(), program.browser())?;
     an_id_without_its_signature_shows_nothing(program.browser(), program.browser())?;
@@ -26,11 +37,50 @@ pub fn play(path: &str) -> io::Result<()> {
     what_cannot_be_used_is_refused_and_changes_nothing(program.browser())
 }
 
+/// A folder that goes with this value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Self> {
+        let path = env::temp_dir().join(format!("session-example-{}", process::id()));
+        fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left in a folder for temporary things does no harm.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn a_restart_logs_nobody_out(program: Program, restart: impl FnOnce() -> io::Result<Program>) -> io::Result<()> {
+    let mut ada = program.browser();
+    ada.post("/login", "name=ada&password=engine")?;
+    assert_eq!(ada.get_plain("/increment")?.body, "1");
+    drop(program);
+
+    let program = restart()?;
+    ada.moves_to(&program);
+    let home = ada.get("/")?;
+    assert!(home.says("You are <strong>ada</strong>."));
+    assert!(home.says("<code>sessions.db</code>") && home.says("&quot;visits&quot;: 1"));
+    assert_eq!(ada.get_plain("/increment")?.body, "2");
+    assert_eq!(ada.post("/logout", "")?.redirect(), (303, "/"));
+    Ok(())
+}
+
+/// How many sessions there are, where the page says so.
+fn holds(home: &Answer, sessions: &str) {
+    assert!(home.says(&format!("The server holds {sessions} in all")) || home.says("<code>sessions.db</code>"));
+}
+
 fn looking_around_makes_no_session(mut browser: Browser) -> io::Result<()> {
     let home = browser.get("/")?;
     assert_eq!(home.status, 200);
     assert!(home.says("You are an anonymous visitor.") && home.says("No cookie of this site."));
-    assert!(home.says("The server holds 0 sessions in all"));
+    holds(&home, "0 sessions");
     assert_eq!(browser.get("/login")?.status, 200);
     assert_eq!(browser.get("/private")?.redirect(), (303, "/login"));
     assert_eq!(browser.get("/nowhere")?.status, 404);
@@ -52,7 +102,7 @@ fn two_browsers_count_for_themselves_and_clearing_one_leaves_the_other(
 
     let home = a.get("/")?;
     assert!(home.says(a.id().unwrap_or("no cookie")) && home.says("&quot;visits&quot;: 4"));
-    assert!(home.says("The server holds 2 sessions in all"));
+    holds(&home, "2 sessions");
 
     let first_id = a.id().map(str::to_owned);
     let cleared = a.get_plain("/clear")?;
@@ -65,7 +115,7 @@ fn two_browsers_count_for_themselves_and_clearing_one_leaves_the_other(
         assert!(removal.split("; ").any(|found| found == attribute), "{attribute} in {removal}");
     }
     assert_eq!(a.id(), None);
-    assert!(a.get("/")?.says("The server holds 1 session in all"));
+    holds(&a.get("/")?, "1 session");
 
     assert_eq!(a.get_plain("/increment")?.body, "1");
     assert!(a.id().is_some() && a.id() != first_id.as_deref());

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -20,17 +21,21 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts the program at `path` and waits until it has printed the URL it listens at.
+    /// Starts the program at `path` in `folder`, with its sessions at `store`, or where they are by default, and waits until
+    /// it has printed the URL it listens at.
     ///
     /// # Errors
     /// If it can't be started, or prints no URL within half a minute.
     ///
     /// ```
     /// use example_common::browser::Program;
-    /// assert!(Program::start("/no/such/program").is_err());
+    /// assert!(Program::start("/no/such/program", ".".as_ref(), None).is_err());
     /// ```
-    pub fn start(path: &str) -> io::Result<Self> {
-        let mut child = Command::new(path).arg("127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    pub fn start(path: &str, folder: &Path, store: Option<&str>) -> io::Result<Self> {
+        let mut command = Command::new(path);
+        command.current_dir(folder).env_remove("STORE").env_remove("SESSION_SECRET");
+        command.envs(store.map(|url| ("STORE", url))).arg("127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn()?;
         let stdout = child.stdout.take();
         // From here on, whatever happens ends the child.
         let mut program = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
@@ -114,6 +119,11 @@ impl Browser {
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.cookies.get("id").map(String::as_str)
+    }
+
+    /// Goes on at another program with the cookies it has, as a browser does when a server was restarted.
+    pub const fn moves_to(&mut self, program: &Program) {
+        self.address = program.address;
     }
 
     /// Takes this for its cookie `id`, as somebody would who made it up.

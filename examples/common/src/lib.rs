@@ -4,9 +4,8 @@
 //! ```
 //! use example_common::Demo;
 //!
-//! let demo = Demo::new("axum")?;
+//! let demo = Demo::in_memory("axum").expect("a demo");
 //! assert!(demo.missing().contains("Sessions on axum"));
-//! # Ok::<(), session_core::ConfigError>(())
 //! ```
 
 mod start;
@@ -17,6 +16,8 @@ mod values;
 mod html;
 mod sides;
 
+mod kept;
+
 mod pages;
 
 pub mod acceptance;
@@ -24,5 +25,5 @@ pub mod browser;
 
 pub use crate::pages::Demo;
 pub use crate::people::is_right;
-pub use crate::start::{Failure, address, unavailable, welcome};
+pub use crate::start::{Failure, address, unavailable};
 pub use crate::values::{COUNTER, refusal};

@@ -1,14 +1,17 @@
 //! The demo application's state and its pages. Each function gives a whole page; its status is for the handler to say.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::Value;
-use session_core::{ConfigError, Error, KeyRing, MemoryStore, Session, SessionManager, Timestamp};
+use session_core::{Error, Session, SessionManager, SessionStore, Timestamp};
 
 use crate::html::{escape, page};
+use crate::kept::{Kept, Place, sweep_now_and_then};
 use crate::people::PEOPLE;
 use crate::sides::{Browser, Reference, Server, hex};
-use crate::start::log_to_stderr;
+use crate::start::{Failure, log_to_stderr};
 use crate::values::{COUNTER, LONGEST_KEY, LONGEST_VALUE};
 
 /// The application: its session manager, and the manager's store once more, so that a page can show what is in it.
@@ -17,37 +20,63 @@ use crate::values::{COUNTER, LONGEST_KEY, LONGEST_VALUE};
 pub struct Demo {
     framework: &'static str,
     manager: SessionManager,
-    store: MemoryStore,
+    store: Arc<dyn SessionStore>,
+    place: Place,
 }
 
 impl Demo {
-    /// The demo on this framework, its log on stderr. The secret comes from `SESSION_SECRET`, or is made up with
-    /// a warning that says what that means.
+    /// The demo on this framework, its log on stderr. Sessions are kept where `STORE` says, a URL of
+    /// [`connect`](session_stores::connect), or else in the file `sessions.db` of this directory: a restart logs nobody
+    /// out. The secret comes from `SESSION_SECRET`, or else from the file `sessions.secret`, which is made at the first start.
+    /// Call it from the runtime that serves.
+    ///
+    /// # Errors
+    /// If there is no store at `STORE`, `SESSION_SECRET` is no good, or a file can't be read or written.
+    pub async fn new(framework: &'static str) -> Result<Self, Failure> {
+        log_to_stderr();
+        let demo = Self::keeping(framework, Kept::by_environment().await?)?;
+        sweep_now_and_then(demo.manager());
+        Ok(demo)
+    }
+
+    /// The demo with its sessions in memory, as `STORE=memory:` makes it. The secret comes from `SESSION_SECRET`, or is made
+    /// up with a warning that says what that means.
     ///
     /// # Errors
     /// If `SESSION_SECRET` is there and no good.
     ///
     /// ```
-    /// assert_eq!(example_common::Demo::new("axum")?.manager().cookie_name(), "id");
-    /// # Ok::<(), session_core::ConfigError>(())
+    /// let demo = example_common::Demo::in_memory("axum").expect("a demo");
+    /// assert_eq!(demo.manager().cookie_name(), "id");
     /// ```
-    pub fn new(framework: &'static str) -> Result<Self, ConfigError> {
-        log_to_stderr();
-        let store = MemoryStore::new();
-        let manager = SessionManager::stored(store.clone(), KeyRing::from_env_or_random("SESSION_SECRET")?)
+    pub fn in_memory(framework: &'static str) -> Result<Self, Failure> {
+        Self::keeping(framework, Kept::in_memory()?)
+    }
+
+    fn keeping(framework: &'static str, Kept { store, keys, place }: Kept) -> Result<Self, Failure> {
+        let manager = SessionManager::stored(Arc::clone(&store), keys)
             // Browsers want HTTPS for the default name, `__Host-id`. Leave both lines out when you have it.
             .cookie_name("id")
             .insecure_over_plain_http()
             .build()?;
-        Ok(Self { framework, manager, store })
+        Ok(Self { framework, manager, store, place })
+    }
+
+    /// Prints the URL to open, and where the sessions are. Call it when the program listens, with the address it really has.
+    ///
+    /// ```
+    /// let demo = example_common::Demo::in_memory("axum").expect("a demo");
+    /// demo.welcome("127.0.0.1:3000".parse().expect("an address"));
+    /// ```
+    pub fn welcome(&self, address: SocketAddr) {
+        println!("Open http://{address}/ in a browser. Sessions are kept {}.", self.place.words());
     }
 
     /// The manager, for the framework's layer, middleware, fairing or wrap.
     ///
     /// ```
-    /// let demo = example_common::Demo::new("axum")?;
+    /// let demo = example_common::Demo::in_memory("axum").expect("a demo");
     /// assert_eq!(demo.manager().cookie_name(), "id");
-    /// # Ok::<(), session_core::ConfigError>(())
     /// ```
     #[must_use]
     pub fn manager(&self) -> SessionManager {
@@ -62,7 +91,7 @@ impl Demo {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
-    /// let demo = example_common::Demo::new("axum")?;
+    /// let demo = example_common::Demo::in_memory("axum").expect("a demo");
     /// let session = demo.manager().begin();
     /// assert!(demo.home(&session, []).await?.contains("You are an anonymous visitor."));
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).expect("a page");
@@ -90,13 +119,13 @@ impl Demo {
 <div class="side browser"><h3>Your browser</h3>{browser_side}</div>
 <div class="side server"><h3>The server</h3>{server_side}</div>
 </div>
-<p class="soft">The server holds {live} in all, everybody’s taken together. They are in its memory and end with it.</p></section>
+<p class="soft">{place}</p></section>
 </div>"#,
             you = you(session),
             values = values(session)?,
             browser_side = browser_side(&browser),
             server_side = server_side(&browser, server.as_ref()),
-            live = counted(self.store.live(), "session"),
+            place = place(&self.place),
         );
         Ok(self.page("Home", &body))
     }
@@ -104,8 +133,7 @@ impl Demo {
     /// The answer of `/increment` for browsers. Everybody else gets the bare number.
     ///
     /// ```
-    /// assert!(example_common::Demo::new("axum")?.counted(3).contains(r#"<p class="count">3</p>"#));
-    /// # Ok::<(), session_core::ConfigError>(())
+    /// assert!(example_common::Demo::in_memory("axum").expect("a demo").counted(3).contains(r#"<p class="count">3</p>"#));
     /// ```
     #[must_use]
     pub fn counted(&self, count: u64) -> String {
@@ -121,8 +149,7 @@ impl Demo {
     /// The answer of `/clear` for browsers. Everybody else gets the bare words.
     ///
     /// ```
-    /// assert!(example_common::Demo::new("axum")?.cleared().contains("Session cleared"));
-    /// # Ok::<(), session_core::ConfigError>(())
+    /// assert!(example_common::Demo::in_memory("axum").expect("a demo").cleared().contains("Session cleared"));
     /// ```
     #[must_use]
     pub fn cleared(&self) -> String {
@@ -136,9 +163,8 @@ impl Demo {
     /// The login page.
     ///
     /// ```
-    /// let demo = example_common::Demo::new("axum")?;
+    /// let demo = example_common::Demo::in_memory("axum").expect("a demo");
     /// assert!(demo.login_page(&demo.manager().begin()).contains(r#"<form method="post" action="/login">"#));
-    /// # Ok::<(), session_core::ConfigError>(())
     /// ```
     #[must_use]
     pub fn login_page(&self, session: &Session) -> String {
@@ -148,10 +174,9 @@ impl Demo {
     /// The login page once more, with the name that was typed and a sentence.
     ///
     /// ```
-    /// let demo = example_common::Demo::new("axum")?;
+    /// let demo = example_common::Demo::in_memory("axum").expect("a demo");
     /// let page = demo.wrong_password(&demo.manager().begin(), "<ada>");
     /// assert!(page.contains("is not the password") && page.contains(r#"value="&lt;ada&gt;""#));
-    /// # Ok::<(), session_core::ConfigError>(())
     /// ```
     #[must_use]
     pub fn wrong_password(&self, session: &Session, name: &str) -> String {
@@ -188,8 +213,7 @@ impl Demo {
     /// The page for those who are logged in.
     ///
     /// ```
-    /// assert!(example_common::Demo::new("axum")?.private("ada").contains("Welcome, ada"));
-    /// # Ok::<(), session_core::ConfigError>(())
+    /// assert!(example_common::Demo::in_memory("axum").expect("a demo").private("ada").contains("Welcome, ada"));
     /// ```
     #[must_use]
     pub fn private(&self, subject: &str) -> String {
@@ -206,8 +230,7 @@ impl Demo {
     /// For a request whose form isn't one of ours.
     ///
     /// ```
-    /// assert!(example_common::Demo::new("axum")?.bad_form().contains("can’t be read"));
-    /// # Ok::<(), session_core::ConfigError>(())
+    /// assert!(example_common::Demo::in_memory("axum").expect("a demo").bad_form().contains("can’t be read"));
     /// ```
     #[must_use]
     pub fn bad_form(&self) -> String {
@@ -217,8 +240,7 @@ impl Demo {
     /// For a form that asks for something that can't be done, with the reason as a sentence.
     ///
     /// ```
-    /// assert!(example_common::Demo::new("axum")?.refused("No such field.").contains("No such field."));
-    /// # Ok::<(), session_core::ConfigError>(())
+    /// assert!(example_common::Demo::in_memory("axum").expect("a demo").refused("No such field.").contains("No such field."));
     /// ```
     #[must_use]
     pub fn refused(&self, reason: &str) -> String {
@@ -233,8 +255,7 @@ impl Demo {
     /// For an address where there is nothing.
     ///
     /// ```
-    /// assert!(example_common::Demo::new("axum")?.missing().contains("Nothing here"));
-    /// # Ok::<(), session_core::ConfigError>(())
+    /// assert!(example_common::Demo::in_memory("axum").expect("a demo").missing().contains("Nothing here"));
     /// ```
     #[must_use]
     pub fn missing(&self) -> String {
@@ -368,6 +389,23 @@ fn server_side(browser: &Browser, server: Option<&Server>) -> String {
         (Browser::Nothing, None) => "<p>Nothing about you.</p><p>Looking around costs a visitor no session, and the server no memory.</p>".to_owned(),
         (Browser::Reference(_), None) => "<p>No session for this cookie. It was ended, it is too old, or the secret that signed it is not mine: a secret that was made up ends with its program.</p><p>You are a new visitor; your next session gets a new id, never this one.</p>".to_owned(),
         (_, None) => "<p>No session that you could be given for that.</p>".to_owned(),
+    }
+}
+
+fn place(place: &Place) -> String {
+    match place {
+        Place::Memory(store) => format!(
+            "The server holds {} in all, everybody’s taken together. They are in its memory and end with it.",
+            counted(store.live(), "session")
+        ),
+        Place::File(file) => format!(
+            "The server keeps everybody’s sessions in the file <code>{}</code>. They outlive it: restart the program, and you are still who you are.",
+            escape(file)
+        ),
+        Place::Server(scheme) => format!(
+            "The server keeps everybody’s sessions in a store that others use too (<code>{}</code>). They outlive it: restart the program, and you are still who you are.",
+            escape(scheme)
+        ),
     }
 }
 

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
-use session_core::{Loaded, MemoryStore, Session, SessionStore as _, StoreError, StoreKey};
+use session_core::{Loaded, Session, SessionStore, StoreError, StoreKey};
 use sha2::{Digest as _, Sha256};
 
 /// What one request's cookies say of the session. Looking costs nothing and proves nothing: whether a cookie is
@@ -75,7 +75,7 @@ pub(crate) struct Server {
 impl Server {
     /// Looks into the store. Only for a cookie by which the library has found this session: a cookie alone is a claim.
     pub(crate) async fn look(
-        store: &MemoryStore,
+        store: &dyn SessionStore,
         session: &Session,
         browser: &Browser,
     ) -> Result<Option<Self>, StoreError> {

@@ -53,21 +53,35 @@ pub fn unavailable(address: SocketAddr, reason: impl fmt::Display) -> Failure {
     Failure(format!("can't listen on {address}: {reason}; choose another port, as in PORT=3001"))
 }
 
-/// Prints the URL to open. Call it when the program listens, with the address it really has.
-///
-/// ```
-/// example_common::welcome("127.0.0.1:3000".parse().expect("an address"));
-/// ```
-pub fn welcome(address: SocketAddr) {
-    println!("Open http://{address}/ in a browser.");
-}
-
 /// Why an example couldn't run. `main` shows its error by `Debug`, so this one is a sentence there.
 pub struct Failure(String);
 
+impl Failure {
+    pub(crate) const fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
+
+/// With what caused it.
 impl<E: Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            let cause = error.to_string();
+            // Some errors say their cause themselves.
+            if !text.ends_with(&cause) {
+                text = format!("{text}: {cause}");
+            }
+            source = error.source();
+        }
+        Self(text)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

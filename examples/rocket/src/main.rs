@@ -15,7 +15,7 @@ use session_rocket::{Error, Session, SessionFairing};
 
 #[rocket::main]
 async fn main() -> Result<(), Failure> {
-    let demo = Demo::new("Rocket")?;
+    let demo = Demo::new("Rocket").await?;
     let address = example_common::address()?;
     let config = Config {
         address: address.ip(),
@@ -28,7 +28,10 @@ async fn main() -> Result<(), Failure> {
         .register("/", catchers![missing, refused])
         .attach(SessionFairing::new(demo.manager()))
         .attach(AdHoc::on_liftoff("welcome", |rocket| {
-            Box::pin(async { example_common::welcome(SocketAddr::new(rocket.config().address, rocket.config().port)) })
+            Box::pin(async {
+                let address = SocketAddr::new(rocket.config().address, rocket.config().port);
+                rocket.state::<Demo>().into_iter().for_each(|demo| demo.welcome(address));
+            })
         }))
         .manage(demo);
 

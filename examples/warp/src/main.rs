@@ -15,7 +15,7 @@ use warp::{Filter, body, get, path, post};
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let demo = Demo::new("warp")?;
+    let demo = Demo::new("warp").await?;
     let manager = demo.manager();
     let state = warp::any().map({
         let demo = demo.clone();
@@ -35,11 +35,12 @@ async fn main() -> Result<(), Failure> {
 
     let routes = home.or(increment).or(clear).or(login_page).or(login).or(logout).or(private);
     let routes = routes.or(set_value).or(remove_value);
-    let routes = routes.recover(move |rejection| refused(demo.clone(), rejection));
+    let unknown = demo.clone();
+    let routes = routes.recover(move |rejection| refused(unknown.clone(), rejection));
 
     let address = example_common::address()?;
     let listener = TcpListener::bind(address).await.map_err(|error| example_common::unavailable(address, error))?;
-    example_common::welcome(listener.local_addr()?);
+    demo.welcome(listener.local_addr()?);
     warp::serve(session_warp::wrap(routes, manager)).incoming(listener).run().await;
     Ok(())
 }

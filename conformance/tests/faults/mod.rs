@@ -1,0 +1,8 @@
+//! Users of two labs on one store, what is done to the store meanwhile, and a judge of what the users were told.
+#![allow(dead_code, reason = "each test file uses its part of this")]
+
+pub(crate) mod checker;
+mod connection;
+pub(crate) mod history;
+mod load;
+pub(crate) mod play;

@@ -1,0 +1,226 @@
+//! A play: two labs, one store, users, and a fault.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use session_testing::http::Client;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::sleep;
+
+use super::checker::{Fault, Finding, Promise, check};
+use super::history::{Event, Outcome, Story};
+use super::load::User;
+use crate::common::{LABS, Lab, SECRET};
+
+/// How long everything goes well before the fault.
+const BEFORE: Duration = Duration::from_millis(700);
+/// For how long nothing may fail until the service counts as resumed.
+const QUIET: Duration = Duration::from_millis(1_000);
+
+/// A lab that may be replaced by another one while it is asked.
+pub(crate) struct Node(Mutex<Arc<Lab>>);
+
+impl Node {
+    pub(crate) fn new(lab: Lab) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Arc::new(lab))))
+    }
+
+    pub(crate) fn lab(&self) -> Arc<Lab> {
+        Arc::clone(&self.0.lock().unwrap())
+    }
+
+    pub(crate) fn replace(&self, lab: Lab) {
+        *self.0.lock().unwrap() = Arc::new(lab);
+    }
+}
+
+/// Two labs on one store. Which frameworks they are depends on `turn`, so that all of them have theirs. One of them moves
+/// the idle deadline with every request that reads, so that reads write too.
+pub(crate) fn nodes(turn: usize, store: &str) -> [Arc<Node>; 2] {
+    [(turn, "0"), (turn + 1, "600000")].map(|(turn, touch)| Node::new(lab(turn, store, touch)))
+}
+
+pub(crate) fn lab(turn: usize, store: &str, touch: &str) -> Lab {
+    let (name, _) = LABS[turn % LABS.len()];
+    let timeout = ("LAB_STORE_TIMEOUT_MS", "500");
+    Lab::start(name, &[("LAB_STORE", store), ("LAB_SECRETS", SECRET), ("LAB_TOUCH_MS", touch), timeout])
+}
+
+/// What the users and the director see of a play.
+pub(crate) struct Stage {
+    nodes: [Arc<Node>; 2],
+    began: Instant,
+    closed: AtomicBool,
+    /// When a request failed last, in milliseconds since the play began.
+    last_failure: AtomicU64,
+}
+
+impl Stage {
+    pub(crate) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(crate) fn client(&self, node: usize) -> Client {
+        self.nodes[node].lab().client
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn saw(&self, event: &Event) {
+        if event.failed() {
+            let ended = event.ended.as_millis().try_into().unwrap();
+            self.last_failure.fetch_max(ended, Ordering::Relaxed);
+        }
+    }
+
+    fn last_failure(&self) -> Duration {
+        Duration::from_millis(self.last_failure.load(Ordering::Relaxed))
+    }
+}
+
+pub(crate) struct Play {
+    pub(crate) nodes: [Arc<Node>; 2],
+    pub(crate) users: usize,
+    pub(crate) promise: Promise,
+    /// The longest time from the end of the fault until nothing fails any more.
+    pub(crate) resumes_within: Duration,
+}
+
+/// What happened in a play, for the test to say that it was the play that it meant.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    pub(crate) fault: Fault,
+    pub(crate) stories: Vec<Story>,
+    /// From the end of the fault to the last failure.
+    pub(crate) resumed_after: Duration,
+}
+
+impl Play {
+    pub(crate) fn new(nodes: &[Arc<Node>; 2]) -> Self {
+        Self { nodes: nodes.clone(), users: 24, promise: Promise::Kept, resumes_within: Duration::from_secs(5) }
+    }
+
+    pub(crate) fn promise(self, promise: Promise) -> Self {
+        Self { promise, ..self }
+    }
+
+    pub(crate) fn resumes_within(self, resumes_within: Duration) -> Self {
+        Self { resumes_within, ..self }
+    }
+
+    /// Runs the play: `fault` happens when it goes on well, and is over when it returns. Fails with everything that was
+    /// wrong.
+    pub(crate) async fn run(self, fault: impl FnOnce() + Send + 'static) -> Summary {
+        let (nodes, promise, resumes_within) = (self.nodes.clone(), self.promise, self.resumes_within);
+        let summary = self.perform(fault).await;
+        println!("{}", summary.words());
+        let findings = check(&summary.stories, promise, summary.fault);
+        assert!(findings.is_empty(), "{}", report(&findings, summary.fault));
+        let resumed = summary.resumed_after <= resumes_within;
+        assert!(resumed, "requests still fail {:?} after the end of the fault", summary.resumed_after);
+        for node in nodes {
+            let lab = node.lab();
+            assert_eq!(lab.stats().await["panics"], 0, "{}", lab.name);
+        }
+        summary.has_both_sides();
+        summary
+    }
+
+    /// Runs it and judges nothing.
+    pub(crate) async fn perform(self, fault: impl FnOnce() + Send + 'static) -> Summary {
+        let (closed, last_failure) = (AtomicBool::new(false), AtomicU64::new(0));
+        let stage = Arc::new(Stage { nodes: self.nodes, began: Instant::now(), closed, last_failure });
+        let mut users: JoinSet<_> = (0..self.users).map(|number| User::new(&stage, number).run()).collect();
+        sleep(BEFORE).await;
+        let began = stage.now();
+        spawn_blocking(fault).await.unwrap();
+        let fault = Fault { began, ended: stage.now() };
+        let quiet = || stage.now() > fault.ended.max(stage.last_failure()) + QUIET;
+        while !quiet() && stage.now() < fault.ended + self.resumes_within + QUIET {
+            sleep(Duration::from_millis(20)).await;
+        }
+        stage.closed.store(true, Ordering::Relaxed);
+        let mut stories = Vec::new();
+        while let Some(user) = users.join_next().await {
+            stories.extend(user.unwrap());
+        }
+        let resumed_after = stage.last_failure().saturating_sub(fault.ended);
+        Summary { fault, stories, resumed_after }
+    }
+}
+
+fn report(findings: &[Finding], fault: Fault) -> String {
+    let first: Vec<_> = findings.iter().take(8).map(|Finding { kind, event }| format!("{kind:?}: {event:?}")).collect();
+    format!("{} wrong answers; the fault was {fault:?}\n{}", findings.len(), first.join("\n"))
+}
+
+impl Summary {
+    fn events(&self) -> impl Iterator<Item = &Event> {
+        self.stories.iter().flat_map(|story| &story.events)
+    }
+
+    fn between(&self, from: Duration, to: Duration) -> impl Iterator<Item = &Event> {
+        self.events().filter(move |event| event.began >= from && event.ended <= to)
+    }
+
+    /// How many requests were answered with 503 in all.
+    pub(crate) fn failed(&self) -> usize {
+        self.events().filter(|event| event.answer().is_some_and(|answer| answer.status == 503)).count()
+    }
+
+    /// How many got no answer at all.
+    pub(crate) fn lost(&self) -> usize {
+        self.events().filter(|event| matches!(event.outcome, Outcome::Lost(_))).count()
+    }
+
+    /// How many were answered as they should, while the fault lasted.
+    pub(crate) fn served_during(&self) -> usize {
+        self.between(self.fault.began, self.fault.ended).filter(|event| !event.failed()).count()
+    }
+
+    /// The time within which half of the 503 came.
+    pub(crate) fn median_failure(&self) -> Duration {
+        let failed = self.events().filter(|event| event.answer().is_some_and(|answer| answer.status == 503));
+        let mut times: Vec<_> = failed.map(|event| event.ended - event.began).collect();
+        times.sort();
+        times.get(times.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// Both labs served before and after, and there are logouts, renewals and counters that the judge could judge.
+    fn has_both_sides(&self) {
+        use super::history::Deed::{Increment, Login, Logout, ReadCount, ReadMark, Renew, Who};
+        let end = Duration::MAX;
+        for (from, to) in [(Duration::ZERO, self.fault.began), (self.fault.ended + self.resumed_after, end)] {
+            for node in 0..2 {
+                for deed in [Login, ReadMark, ReadCount, Increment] {
+                    let served =
+                        self.between(from, to).any(|event| event.node == node && event.deed == deed && !event.failed());
+                    assert!(served, "lab {node} served no {deed:?} from {from:?} to {to:?}");
+                }
+            }
+        }
+        for deed in [Logout, Renew, Who] {
+            let times = self.events().filter(|event| event.deed == deed && !event.failed()).count();
+            assert!(times > 5, "only {times} times {deed:?}");
+        }
+    }
+
+    pub(crate) fn words(&self) -> String {
+        let served = self.events().filter(|event| !event.failed()).count();
+        let longest = self.events().map(|event| event.ended - event.began).max().unwrap_or_default();
+        format!(
+            "{} sessions, {served} requests served, {} of them during the fault of {:?}; {} answered with 503, half of \
+             them within {:?}; {} without an answer; longest {longest:?}; resumed after {:?}",
+            self.stories.len(),
+            self.served_during(),
+            self.fault.ended - self.fault.began,
+            self.failed(),
+            self.median_failure(),
+            self.lost(),
+            self.resumed_after,
+        )
+    }
+}
