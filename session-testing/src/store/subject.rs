@@ -128,6 +128,7 @@ pub(super) async fn subjects_that_look_alike_are_kept_apart(store: Arc<impl Sess
         format!(" {name}"),
         format!("{name}\n"),
         format!("{name}\t"),
+        format!("{name}\0"),
         format!("{name}*"),
         format!("{name}?"),
         format!("{name}%"),
