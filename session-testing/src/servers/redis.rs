@@ -57,15 +57,21 @@ impl Redis {
     #[must_use]
     pub fn start_with(arguments: &[&str]) -> Option<Self> {
         let program = program("Redis")?;
-        Some(on_a_free_port(|port| Self::node(port, &program, arguments)))
+        let arguments = [&["--appendfsync", "always"], arguments].concat();
+        Some(on_a_free_port(|port| Self::serving(port, &program, &arguments)))
     }
 
-    /// One that serves data, by itself or with others.
+    /// One that serves data together with others. It has written down what it acknowledges, and that outlives its process,
+    /// but it doesn't wait for the disk: to the others a node that waits long looks dead.
     pub(super) fn node(port: u16, program: &Path, more: &[&str]) -> Result<Self, Failed> {
+        let together = ["--appendfsync", "no", "--repl-diskless-sync-delay", "0"];
+        Self::serving(port, program, &[&together[..], more].concat())
+    }
+
+    fn serving(port: u16, program: &Path, more: &[&str]) -> Result<Self, Failed> {
         let databases = DATABASES.to_string();
-        let fixed = ["--databases", &databases, "--save", "", "--repl-diskless-sync-delay", "0"];
-        let safe = ["--appendonly", "yes", "--appendfsync", "always"];
-        Self::start_on(port, program, [&fixed[..], &safe, more].concat())
+        let always = ["--databases", &databases, "--save", "", "--appendonly", "yes"];
+        Self::start_on(port, program, [&always[..], more].concat())
     }
 
     /// One that watches others.

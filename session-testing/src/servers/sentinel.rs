@@ -8,7 +8,7 @@ use super::redis::program;
 const NAME: &str = "mymaster";
 
 /// A Redis with a replica, and three sentinels that make the replica the primary when two of them have not heard from the
-/// primary for half a second. That takes a few seconds in all.
+/// primary for a second. That takes two or three seconds in all.
 ///
 /// ```
 /// use session_testing::servers::RedisSentinel;
@@ -53,7 +53,7 @@ impl RedisSentinel {
         let sentinels: Vec<_> = (0..3).map(|_| on_a_free_port(|port| Redis::sentinel(port, &program))).collect();
         for sentinel in &sentinels {
             let told = sentinel.ask(&["SENTINEL", "MONITOR", NAME, "127.0.0.1", &at, "2"]).and_then(|_| {
-                sentinel.ask(&["SENTINEL", "SET", NAME, "down-after-milliseconds", "500", "failover-timeout", "2000"])
+                sentinel.ask(&["SENTINEL", "SET", NAME, "down-after-milliseconds", "1000", "failover-timeout", "2000"])
             });
             told.expect("a sentinel takes orders");
         }
