@@ -144,7 +144,8 @@ pub(super) async fn the_later_moment_counts_in_whichever_order_it_is_told(store:
 
 pub(super) async fn revocations_of_subjects_that_look_alike_are_kept_apart(store: Arc<impl SessionStore>) {
     let (store, name) = (Sound(store), somebody());
-    for suffix in ["", " ", "\n", "\0", "*", "%", "_", "?", "\\", "'", "\"", "{}", "[a]", ":", "é", "e", "e\u{301}", "👩‍🚀"]
+    for suffix in
+        ["", " ", "\n", "\0", "*", "%", "_", "?", "\\", "'", "\"", "{}", "[a]", ":", "é", "e", "e\u{301}", "👩‍🚀"]
     {
         let subject = format!("{name}{suffix}");
         assert!(!store.is_revoked(&[], Some(&subject), NOON).await, "{subject:?}");
