@@ -121,7 +121,8 @@ impl SessionStore for MySqlStore {
         let limit = Limit::of(record, limit);
         let create = || run!(self, |on| create(on, key, record, limit.as_ref()));
         let mut created = create().await;
-        if is_taken(&created) && failed(Verb::Create, run!(self, |on| free(on, FREE, key)).await)? {
+        if is_taken(&created) {
+            failed(Verb::Create, run!(self, |on| free(on, FREE, key)).await)?;
             created = create().await;
         }
         if is_taken(&created) { Ok(Create::Taken) } else { failed(Verb::Create, created) }
@@ -147,7 +148,8 @@ impl SessionStore for MySqlStore {
         let limit = Limit::of(record, limit);
         let rename = || run!(self, |on| rename(on, old, new, record, seen, limit.as_ref()));
         let mut renamed = rename().await;
-        if is_taken(&renamed) && failed(Verb::Rename, run!(self, |on| free(on, FREE, new)).await)? {
+        if is_taken(&renamed) {
+            failed(Verb::Rename, run!(self, |on| free(on, FREE, new)).await)?;
             renamed = rename().await;
         }
         failed(Verb::Rename, renamed)
@@ -309,8 +311,9 @@ async fn why(on: &mut On, key: &StoreKey, seen: Version, otherwise: Update) -> R
 }
 
 /// What has expired gives its key up.
-async fn free(on: &mut On, statement: &'static str, key: &StoreKey) -> Result<bool, Error> {
-    Ok(query(statement).bind(key.to_hex()).execute(&mut **on).await?.rows_affected() == 1)
+async fn free(on: &mut On, statement: &'static str, key: &StoreKey) -> Result<(), Error> {
+    query(statement).bind(key.to_hex()).execute(&mut **on).await?;
+    Ok(())
 }
 
 /// Begins a transaction in which nobody else logs in to this subject, and says which of its sessions, `own` not among them,

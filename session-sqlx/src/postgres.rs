@@ -142,7 +142,8 @@ impl SessionStore for PostgresStore {
         let limit = Limit::of(record, limit);
         let rename = || run!(self, |on| rename(on, old, new, record, seen, limit.as_ref()));
         let mut renamed = rename().await;
-        if is_taken(&renamed) && failed(Verb::Rename, run!(self, |on| free(on, new)).await)? {
+        if is_taken(&renamed) {
+            failed(Verb::Rename, run!(self, |on| free(on, new)).await)?;
             renamed = rename().await;
         }
         failed(Verb::Rename, renamed)
@@ -305,8 +306,9 @@ async fn why(on: &mut On, key: &StoreKey, seen: Version, otherwise: Update) -> R
 }
 
 /// An expired record gives its key up.
-async fn free(on: &mut On, key: &StoreKey) -> Result<bool, Error> {
-    Ok(query(FREE).bind(key.to_hex()).execute(&mut **on).await?.rows_affected() == 1)
+async fn free(on: &mut On, key: &StoreKey) -> Result<(), Error> {
+    query(FREE).bind(key.to_hex()).execute(&mut **on).await?;
+    Ok(())
 }
 
 /// Begins a transaction in which nobody else logs in to this subject, and says which of its sessions, `own` not among them,
