@@ -1,5 +1,12 @@
 //! From a URL to a store.
 
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis"))]
+mod server;
+
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -10,19 +17,35 @@ use session_core::{MemoryStore, SessionStore};
 use crate::error::ConnectError;
 use crate::url::{Kind, Url};
 
-/// Connects to the store at `url`, makes its tables if they are missing, and bounds the time of its operations
-/// ([`TimeLimited`](crate::TimeLimited)).
+/// Connects to the store at `url`, makes its tables if they are missing, and bounds the time of its operations as
+/// [`TimeLimited`](crate::TimeLimited) does.
 ///
 /// | URL | store | feature |
 /// | --- | --- | --- |
 /// | `memory:` | this process, as long as it runs | |
-/// | `sqlite:PATH` | a file, made if it is missing; one machine | `sqlite`, by default |
+/// | `sqlite:PATH` | a file, made if it is missing; one machine | `sqlite`, on by default |
+/// | `postgres://user:password@host/database`, also `postgresql:` | PostgreSQL | `postgres` |
+/// | `mysql://user:password@host/database`, also `mariadb:` | MySQL and MariaDB | `mysql` |
+/// | `redis://:password@host:6379/0` | Redis or Valkey, one server | `redis` |
+/// | `redis-sentinel://:password@host:26379,host:26379/service` | Redis, the primary that sentinels name | `redis-sentinel` |
+/// | `redis-cluster://:password@host:6379,host:6379` | Redis Cluster; one node is enough | `redis-cluster` |
+/// | `rediss:`, `rediss-sentinel:`, `rediss-cluster:` | the same by TLS | also `tls` |
 ///
-/// Options stand behind a question mark:
+/// The databases speak TLS with the feature `tls`, as their option `sslmode` says.
+///
+/// Options stand behind a question mark, with `&` between them:
 ///
 /// | option | of | meaning |
 /// | --- | --- | --- |
-/// | `timeout_ms` | all but `memory:` | the time for one operation, in milliseconds; 500 without it |
+/// | `timeout_ms` | all but `memory:` | the time for one operation in milliseconds, 500 without it; a sweep has a minute |
+/// | `prefix` | Redis | what all names on the server begin with, `session` without it |
+/// | `max_connections` | databases | the size of the pool, 10 without it |
+/// | `sslmode` and others | databases | what the driver itself knows, see below |
+///
+/// Those of the drivers are `sslmode`, `sslcert`, `sslkey` and `statement-cache-capacity`; of PostgreSQL also `sslrootcert`,
+/// `application_name`, `host` and `options`; of MySQL also `ssl-ca` and `socket`.
+///
+/// Call it from the runtime that will serve, or from one that runs as long as the store is used: drivers have tasks on it.
 ///
 /// # Errors
 /// If the URL is no such URL, asks for what is not in this build, has an option that doesn't exist, or if the store can't
@@ -37,17 +60,29 @@ use crate::url::{Kind, Url};
 /// ```
 pub async fn connect(url: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
     let url = Url::read(url)?;
+    // Boxed, because what a driver does to connect is large, and this is done once.
     match url.kind {
         Kind::Memory => memory(&url),
         #[cfg(feature = "sqlite")]
-        Kind::Sqlite => sqlite::connect(url).await,
+        Kind::Sqlite => Box::pin(sqlite::connect(url)).await,
         #[cfg(not(feature = "sqlite"))]
         Kind::Sqlite => Err(url.not_built_in("SQLite", "sqlite")),
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => Box::pin(sql::postgres(url)).await,
+        #[cfg(not(feature = "postgres"))]
         Kind::Postgres => Err(url.not_built_in("PostgreSQL", "postgres")),
+        #[cfg(feature = "mysql")]
+        Kind::MySql => Box::pin(sql::mysql(url)).await,
+        #[cfg(not(feature = "mysql"))]
         Kind::MySql => Err(url.not_built_in("MySQL", "mysql")),
-        Kind::Redis => Err(url.not_built_in("Redis", "redis")),
+        #[cfg(not(feature = "redis-cluster"))]
         Kind::RedisCluster => Err(url.not_built_in("Redis Cluster", "redis-cluster")),
+        #[cfg(not(feature = "redis-sentinel"))]
         Kind::RedisSentinel => Err(url.not_built_in("Redis Sentinel", "redis-sentinel")),
+        #[cfg(feature = "redis")]
+        _ => Box::pin(redis::connect(url)).await,
+        #[cfg(not(feature = "redis"))]
+        _ => Err(url.not_built_in("Redis", "redis")),
     }
 }
 

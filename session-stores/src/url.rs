@@ -19,7 +19,7 @@ pub(crate) enum Kind {
     RedisSentinel,
 }
 
-const SCHEMES: [(&str, Kind); 10] = [
+const SCHEMES: [(&str, Kind); 12] = [
     ("memory", Kind::Memory),
     ("sqlite", Kind::Sqlite),
     ("postgres", Kind::Postgres),
@@ -29,7 +29,9 @@ const SCHEMES: [(&str, Kind); 10] = [
     ("redis", Kind::Redis),
     ("rediss", Kind::Redis),
     ("redis-cluster", Kind::RedisCluster),
+    ("rediss-cluster", Kind::RedisCluster),
     ("redis-sentinel", Kind::RedisSentinel),
+    ("rediss-sentinel", Kind::RedisSentinel),
 ];
 const ALL: &str = "memory:, sqlite:, postgres:, mysql:, redis:, rediss:, redis-cluster: or redis-sentinel:";
 
@@ -53,6 +55,19 @@ impl<'a> Url<'a> {
         let options = options.split('&').filter(|option| !option.is_empty());
         let options = options.map(|option| option.split_once('=').unwrap_or((option, ""))).collect();
         Ok(Self { scheme, kind, rest, options })
+    }
+
+    pub(crate) fn option(&self, name: &str) -> Option<&'a str> {
+        self.options.iter().find(|(option, _)| *option == name).map(|(_, value)| *value)
+    }
+
+    /// The URL with those options that the driver knows, which are taken out.
+    pub(crate) fn for_driver(&mut self, knows: impl Fn(&str) -> bool) -> String {
+        let (known, rest) =
+            std::mem::take(&mut self.options).into_iter().partition::<Vec<_>, _>(|(name, _)| knows(name));
+        self.options = rest;
+        let options: Vec<_> = known.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{}:{}?{}", self.scheme, self.rest, options.join("&"))
     }
 
     /// Takes an option out.

@@ -55,7 +55,7 @@ async fn memory_takes_nothing() {
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn sqlite_takes_a_file_and_a_timeout() {
-    let not_a_number = "sqlite: timeout_ms has to be a whole number, and not zero";
+    let not_a_number = &format!("sqlite: {NOT_A_NUMBER}");
     let no_file = "sqlite: it names no file; write sqlite:sessions.db";
     are_refused(&[
         ("sqlite:", no_file),
@@ -71,9 +71,101 @@ async fn sqlite_takes_a_file_and_a_timeout() {
     .await;
 }
 
-#[cfg(not(feature = "sqlite"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis", feature = "sqlite"))]
+const NOT_A_NUMBER: &str = "timeout_ms has to be a whole number, and not zero";
+
+#[cfg(feature = "postgres")]
 #[tokio::test]
-async fn sqlite_is_not_in_this_build() {
-    let text = "sqlite: this build has no SQLite; add the feature `sqlite` to session-stores";
-    are_refused(&[("sqlite:no/such/x.db", text)]).await;
+async fn postgres_takes_an_address_and_what_its_driver_knows() {
+    databases_take_an_address_and_what_their_drivers_know("postgres", "postgresql").await;
+}
+
+#[cfg(feature = "mysql")]
+#[tokio::test]
+async fn mysql_takes_an_address_and_what_its_driver_knows() {
+    databases_take_an_address_and_what_their_drivers_know("mysql", "mariadb").await;
+}
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+async fn databases_take_an_address_and_what_their_drivers_know(scheme: &str, alias: &str) {
+    let options = "timeout_ms, max_connections and some of the driver's own";
+    for scheme in [scheme, alias] {
+        let write = format!("{scheme}: this is no address; write {scheme}://user:password@host/database");
+        let url = |rest: &str| format!("{scheme}:{rest}");
+        are_refused(&[
+            (&url(""), &write),
+            (&url("secret-host/shop"), &write),
+            (&url("//h/db?prefix=hunter2"), &takes(scheme, options)),
+            (&url("//ada:hun?ter2@secret-host/db"), &takes(scheme, options)),
+            (&url("//h/db?timeout_ms=soon"), &format!("{scheme}: {NOT_A_NUMBER}")),
+            (
+                &url("//h/db?max_connections=0"),
+                &format!("{scheme}: max_connections has to be a whole number, and not zero"),
+            ),
+        ])
+        .await;
+    }
+}
+
+#[cfg(all(feature = "redis", feature = "redis-cluster", feature = "redis-sentinel"))]
+#[tokio::test]
+async fn redis_takes_an_address_and_a_prefix() {
+    for (scheme, form) in [
+        ("redis", "host:6379"),
+        ("redis-cluster", "host:6379,host:6379"),
+        ("redis-sentinel", "host:26379,host:26379/service"),
+    ] {
+        let write = format!("{scheme}: this is no address; write {scheme}://user:password@{form}");
+        let url = |rest: &str| format!("{scheme}:{rest}");
+        are_refused(&[
+            (&url(""), &write),
+            (&url("secret-host"), &write),
+            (&url("//:hunter2@"), &write),
+            (&url("//secret-host,?prefix=shop"), &write),
+            (&url("//h?max_connections=5"), &takes(scheme, "timeout_ms and prefix")),
+            (&url("//:hun?ter2@secret-host"), &takes(scheme, "timeout_ms and prefix")),
+            (&url("//h?timeout_ms=0"), &format!("{scheme}: {NOT_A_NUMBER}")),
+        ])
+        .await;
+    }
+}
+
+/// In a build that has it, the URL leads nowhere, and that takes its time.
+#[tokio::test]
+async fn what_is_not_in_this_build_is_named_with_its_feature() {
+    let is_built_in = [
+        ("sqlite:x.db", cfg!(feature = "sqlite"), "SQLite", "sqlite"),
+        ("postgres://:hunter2@secret-host", cfg!(feature = "postgres"), "PostgreSQL", "postgres"),
+        ("postgresql://:hunter2@secret-host", cfg!(feature = "postgres"), "PostgreSQL", "postgres"),
+        ("mysql://:hunter2@secret-host", cfg!(feature = "mysql"), "MySQL", "mysql"),
+        ("mariadb://:hunter2@secret-host", cfg!(feature = "mysql"), "MySQL", "mysql"),
+        ("redis://:hunter2@secret-host", cfg!(feature = "redis"), "Redis", "redis"),
+        ("redis-cluster://secret-host", cfg!(feature = "redis-cluster"), "Redis Cluster", "redis-cluster"),
+        ("redis-sentinel://secret-host/s", cfg!(feature = "redis-sentinel"), "Redis Sentinel", "redis-sentinel"),
+    ];
+    for (url, _, name, feature) in is_built_in.into_iter().filter(|(_, is_built_in, ..)| !is_built_in) {
+        let (scheme, _) = url.split_once(':').unwrap();
+        let text = format!("{scheme}: this build has no {name}; add the feature `{feature}` to session-stores");
+        are_refused(&[(url, &text)]).await;
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+#[tokio::test]
+async fn without_tls_nothing_that_asks_for_it_goes_unprotected() {
+    for (url, is_built_in) in [
+        ("rediss://:hunter2@secret-host", cfg!(feature = "redis")),
+        ("rediss-cluster://:hunter2@secret-host", cfg!(feature = "redis-cluster")),
+        ("rediss-sentinel://:hunter2@secret-host/s", cfg!(feature = "redis-sentinel")),
+        ("postgres://:hunter2@secret-host/db?sslmode=require", cfg!(feature = "postgres")),
+        ("postgres://:hunter2@secret-host/db?sslmode=verify-full", cfg!(feature = "postgres")),
+        ("mysql://:hunter2@secret-host/db?ssl-mode=REQUIRED", cfg!(feature = "mysql")),
+        ("mysql://:hunter2@secret-host/db?sslmode=VERIFY_CA", cfg!(feature = "mysql")),
+    ] {
+        let (scheme, _) = url.split_once(':').unwrap();
+        let text = format!("{scheme}: this build has no TLS; add the feature `tls` to session-stores");
+        if is_built_in {
+            are_refused(&[(url, &text)]).await;
+        }
+    }
 }

@@ -1,0 +1,177 @@
+//! Every URL that names a server, with a real one behind it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its own helpers too")]
+#![cfg(all(
+    feature = "postgres",
+    feature = "mysql",
+    feature = "redis",
+    feature = "redis-cluster",
+    feature = "redis-sentinel"
+))]
+
+use std::error::Error;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use session_core::{Create, Expiry, Record, SessionStore, StoreKey, SubjectLimit, Update, Version};
+use session_stores::{ConnectError, connect};
+use session_testing::servers::{MariaDb, Postgres, Redis, RedisCluster, RedisSentinel, Server};
+
+fn key(number: u8) -> StoreKey {
+    StoreKey::from_bytes([number; 32])
+}
+
+fn record() -> Record {
+    let mut record = Record::new(Expiry::default());
+    record.subject = Some("ada".to_owned());
+    record.values_mut().insert("n".to_owned(), 1.into());
+    record
+}
+
+fn with(url: &str, option: &str) -> String {
+    format!("{url}{}{option}", if url.contains('?') { '&' } else { '?' })
+}
+
+/// What a store at a URL is for: another process finds what one has left, limits hold, and a server that doesn't answer is
+/// an error in time, and no more than that.
+async fn serves(url: &str, servers: &[&Server]) {
+    let store = connect(url).await.unwrap_or_else(|error| unreachable!("{error:?}"));
+    let limit = SubjectLimit::EndOldest(NonZeroU32::new(2).unwrap());
+    for number in 1..=3 {
+        assert_eq!(store.create(&key(number), &record(), limit).await.unwrap(), Create::Created);
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    let renamed = store.rename(&key(3), &key(4), &record(), Version::FIRST, limit).await.unwrap();
+    assert_eq!(renamed, Update::Updated);
+    drop(store);
+
+    let store = connect(&with(url, "timeout_ms=300")).await.unwrap();
+    let loaded = store.load(&key(4)).await.unwrap().unwrap();
+    assert_eq!((loaded.record, loaded.version), (record(), Version::FIRST.next()));
+    let keys = store.sessions_of("ada", 9).await.unwrap().into_iter().map(|(key, _)| key);
+    assert_eq!(keys.collect::<Vec<_>>(), [key(4), key(2)]);
+
+    servers.iter().for_each(|server| server.stop());
+    let start = Instant::now();
+    let failed = store.load(&key(4)).await;
+    let took = start.elapsed();
+    servers.iter().for_each(|server| server.resume());
+    assert_eq!(failed.unwrap_err().to_string(), "loading a session failed");
+    assert!((250..2_000).contains(&took.as_millis()), "{took:?}");
+    // It may take a moment until there is a connection again.
+    for _ in 0..20 {
+        if store.load(&key(4)).await.is_ok() {
+            break;
+        }
+    }
+    assert!(store.delete(&key(3)).await.unwrap(), "the former key of the one that was renamed");
+    assert_eq!(store.delete_all_of("ada", None).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_by_its_url() {
+    let Some(postgres) = Postgres::start() else { return };
+    serves(&postgres.fresh_database(), &[&postgres]).await;
+    let url = postgres.fresh_database().replace("postgres:", "postgresql:");
+    serves(&with(&url, "max_connections=2&sslmode=disable&application_name=shop"), &[&postgres]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_by_its_url() {
+    let Some(mariadb) = MariaDb::start() else { return };
+    serves(&mariadb.fresh_database(), &[&mariadb]).await;
+    let url = mariadb.fresh_database().replace("mysql:", "mariadb:");
+    serves(&with(&url, "max_connections=2&ssl-mode=disabled"), &[&mariadb]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_by_its_url() {
+    let Some(redis) = Redis::start() else { return };
+    serves(&redis.fresh_database(), &[&redis]).await;
+    let url = redis.fresh_database();
+    serves(&with(&url, "prefix=shop"), &[&redis]).await;
+    let (shop, other) = (connect(&with(&url, "prefix=shop")).await.unwrap(), connect(&url).await.unwrap());
+    shop.create(&key(1), &record(), SubjectLimit::None).await.unwrap();
+    assert!(other.load(&key(1)).await.unwrap().is_none() && shop.load(&key(1)).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_by_its_url() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    let nodes: Vec<&Server> = cluster.nodes().iter().map(|node| &**node).collect();
+    serves(&cluster.url(), &nodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_with_sentinels_by_its_url() {
+    let Some(redis) = RedisSentinel::start() else { return };
+    let nodes: Vec<&Server> = redis.nodes().iter().map(|node| &**node).collect();
+    serves(&redis.url(), &nodes).await;
+}
+
+/// Why there is no store, with everything that `Display` and `Debug` say.
+async fn refusal(url: &str) -> String {
+    let start = Instant::now();
+    let Err(error) = connect(url).await else { unreachable!("{url} gave a store") };
+    assert!(start.elapsed() < Duration::from_secs(11), "{:?}", start.elapsed());
+    assert!(matches!(error, ConnectError::Failed { .. } | ConnectError::Refused { .. }), "{error:?}");
+    let mut text = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text} {error} {error:?}");
+        source = error.source();
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_error_tells_the_password() {
+    let (postgres, mariadb, redis) = (Postgres::start(), MariaDb::start(), Redis::start());
+    let to = |server: Option<&Server>| server.map(|server| server.addr().to_string());
+    let mut urls = Vec::new();
+    for scheme in ["postgres", "mysql", "redis", "redis-cluster", "redis-sentinel"] {
+        let path = if scheme == "redis-sentinel" { "service" } else { "0" };
+        let server = match scheme {
+            "postgres" => to(postgres.as_deref()),
+            "mysql" => to(mariadb.as_deref()),
+            _ => to(redis.as_deref()),
+        };
+        let nobody = Some("127.0.0.1:1".to_owned());
+        for address in [server, nobody].into_iter().flatten() {
+            for credentials in ["ada:hunter2", "ada:hunter2%"] {
+                urls.push(format!("{scheme}://{credentials}@{address}/{path}"));
+            }
+        }
+        for malformed in
+            ["ada:hunter2@h:port", "ada:hunter2@h:99999", "ada:hun#hunter2@h", "ada:hun/hunter2@h", "@", "[", ""]
+        {
+            urls.push(format!("{scheme}://{malformed}/{path}"));
+        }
+        urls.push(format!("{scheme}://:hunter2@127.0.0.1:1/{path}"));
+        urls.push(format!("{scheme}:ada:hunter2@127.0.0.1:1/{path}"));
+        urls.push(format!("{scheme}://ada:hun?hunter2@127.0.0.1:1/{path}"));
+        urls.push(format!("{scheme}://ada:a@127.0.0.1:1/{path}?password=hunter2"));
+        urls.push(format!("{scheme}://ada:a@127.0.0.1:1/{path}?hunter2=1&timeout_ms=hunter2"));
+    }
+    for url in urls {
+        let text = refusal(&url).await;
+        assert!(!text.contains("hunter2"), "{url}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_said_to_be_the_matter_at_once() {
+    for scheme in ["postgres", "mysql", "redis"] {
+        let start = Instant::now();
+        let text = refusal(&format!("{scheme}://ada:secret@127.0.0.1:1/0")).await;
+        assert!(text.contains("efused"), "{text}");
+        assert!(start.elapsed() < Duration::from_secs(3), "{scheme}: {:?}", start.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn connecting_can_be_left_to_another_task() {
+    let connected: Result<Arc<dyn SessionStore>, _> = tokio::spawn(connect("memory:")).await.unwrap();
+    assert!(connected.is_ok());
+}
