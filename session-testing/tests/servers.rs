@@ -137,7 +137,7 @@ fn die() {
     park();
 }
 
-/// What servers leave in the system as long as they are there.
+/// What servers have in the system as long as they are there: processes, shared memory, folders.
 struct Traces {
     pids: Vec<u32>,
     folders: Vec<PathBuf>,
@@ -149,7 +149,10 @@ impl Traces {
     }
 
     fn are_gone(&self) -> bool {
-        !self.pids.iter().any(|&pid| runs(pid)) && !self.folders.iter().any(|folder| folder.exists())
+        let memory = fs::read_to_string("/proc/sysvipc/shm").unwrap();
+        let makers: Vec<_> = memory.lines().filter_map(|line| line.split_whitespace().nth(4)).collect();
+        let left = |pid: &u32| runs(*pid) || makers.contains(&pid.to_string().as_str());
+        !self.pids.iter().any(left) && !self.folders.iter().any(|folder| folder.exists())
     }
 }
 

@@ -1,5 +1,7 @@
 //! What tests see of a connection.
 
+#![allow(dead_code, reason = "not every test looks at everything")]
+
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::thread::sleep;
@@ -13,6 +15,14 @@ pub(crate) fn read(from: &mut TcpStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     from.set_read_timeout(Some(LONG)).unwrap();
     from.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+/// Everything up to the end of the connection.
+pub(crate) fn read_to_end(from: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    from.set_read_timeout(Some(LONG)).unwrap();
+    from.read_to_end(&mut bytes).unwrap();
     bytes
 }
 
