@@ -73,6 +73,16 @@ impl Lab {
         self.admin.post("/sweep").send().await.unwrap().text()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal such as `STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.pid().to_string()).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Ends the lab and gives everything it printed: standard output, standard error.
     pub(crate) fn end(mut self) -> (String, String) {
         self.child.kill().unwrap();

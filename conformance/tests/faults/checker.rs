@@ -119,15 +119,15 @@ impl Judge<'_> {
                 (401, false) => Some((For::Nobody, CookieLine::None)),
                 _ => None,
             },
-            Deed::ReadCount | Deed::ReadMark => match (*status, named, said["k"].is_null()) {
-                (200, true, _) => Some((For::User, CookieLine::None)),
-                (200, false, true) => Some((For::Nobody, CookieLine::None)),
-                (200, false, false) => return Err(Kind::Foreign),
+            Deed::ReadCount | Deed::ReadMark => match (*status, named, said.get("k")) {
+                (200, true, Some(_)) => Some((For::User, CookieLine::None)),
+                (200, false, Some(Value::Null)) => Some((For::Nobody, CookieLine::None)),
+                (200, false, Some(_)) => return Err(Kind::Foreign),
                 _ => None,
             },
             // Who is nobody writes into a new session, and gets its cookie.
             Deed::Increment | Deed::Mark => {
-                let written = done || *status == 200 && said["v"].is_u64();
+                let written = if deed == Deed::Mark { done } else { *status == 200 && said["v"].is_u64() };
                 let answered = if *cookie == CookieLine::Set { For::Nobody } else { For::User };
                 written.then_some((answered, if answered == For::User { CookieLine::None } else { CookieLine::Set }))
             }

@@ -3,6 +3,11 @@
 
 pub(crate) mod checker;
 mod connection;
+pub(crate) mod entries;
+pub(crate) mod folder;
 pub(crate) mod history;
 mod load;
+pub(crate) mod network;
 pub(crate) mod play;
+pub(crate) mod redis;
+pub(crate) mod server;

@@ -8,8 +8,8 @@ use session_testing::http::Client;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
-use super::checker::{Fault, Finding, Promise, check};
-use super::history::{Event, Outcome, Story};
+use super::checker::{Fault, Finding, Kind, Promise, check};
+use super::history::{Deed, Event, Outcome, Story};
 use super::load::User;
 use crate::common::{LABS, Lab, SECRET};
 
@@ -17,6 +17,14 @@ use crate::common::{LABS, Lab, SECRET};
 const BEFORE: Duration = Duration::from_millis(700);
 /// For how long nothing may fail until the service counts as resumed.
 const QUIET: Duration = Duration::from_millis(1_000);
+
+/// Plays of one file take turns: on few processors several at once would only be slow.
+pub(crate) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// How long the labs may take to serve everything, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What both labs have to serve before the fault and after it.
+const BOTH_SIDES: [Deed; 4] = [Deed::Login, Deed::ReadMark, Deed::ReadCount, Deed::Increment];
 
 /// A lab that may be replaced by another one while it is asked.
 pub(crate) struct Node(Mutex<Arc<Lab>>);
@@ -47,6 +55,22 @@ pub(crate) fn lab(turn: usize, store: &str, touch: &str) -> Lab {
     Lab::start(name, &[("LAB_STORE", store), ("LAB_SECRETS", SECRET), ("LAB_TOUCH_MS", touch), timeout])
 }
 
+/// No more connections than so many are left open, and what is open is not used up: the number comes to rest.
+pub(crate) async fn settles<F: Future<Output = usize>>(most: usize, count: impl Fn() -> F) {
+    const SAMPLES: usize = 5;
+    let until = Instant::now() + Duration::from_secs(5);
+    let mut last = Vec::new();
+    while last.len() < SAMPLES || last.windows(2).any(|two| two[0] != two[1]) || last[0] > most {
+        assert!(Instant::now() < until, "no more than {most} connections were expected, and there are {last:?}");
+        sleep(Duration::from_millis(40)).await;
+        last.push(count().await);
+        if last.len() > SAMPLES {
+            last.remove(0);
+        }
+    }
+    println!("{} connections are open", last[0]);
+}
+
 /// What the users and the director see of a play.
 pub(crate) struct Stage {
     nodes: [Arc<Node>; 2],
@@ -54,6 +78,8 @@ pub(crate) struct Stage {
     closed: AtomicBool,
     /// When a request failed last, in milliseconds since the play began.
     last_failure: AtomicU64,
+    /// What each lab has served, by the numbers of the deeds.
+    served: [AtomicU64; 2],
 }
 
 impl Stage {
@@ -73,6 +99,22 @@ impl Stage {
         if event.failed() {
             let ended = event.ended.as_millis().try_into().unwrap();
             self.last_failure.fetch_max(ended, Ordering::Relaxed);
+        } else {
+            self.served[event.node].fetch_or(1 << event.deed as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// For so long, and until both labs have served everything. Gives up after a while.
+    async fn goes_on(&self, time: Duration, limit: Duration) {
+        self.served.iter().for_each(|served| served.store(0, Ordering::Relaxed));
+        let began = self.now();
+        let all = || {
+            let wanted = BOTH_SIDES.iter().fold(0, |wanted, &deed| wanted | 1 << deed as u64);
+            self.served.iter().all(|served| served.load(Ordering::Relaxed) & wanted == wanted)
+        };
+        let is_quiet = || self.now() > began.max(self.last_failure()) + time;
+        while !(is_quiet() && all()) && self.now() < began + limit {
+            sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -113,9 +155,9 @@ impl Play {
 
     /// Runs the play: `fault` happens when it goes on well, and is over when it returns. Fails with everything that was
     /// wrong.
-    pub(crate) async fn run(self, fault: impl FnOnce() + Send + 'static) -> Summary {
+    pub(crate) async fn run<T: Send + 'static>(self, fault: impl FnOnce() -> T + Send + 'static) -> (Summary, T) {
         let (nodes, promise, resumes_within) = (self.nodes.clone(), self.promise, self.resumes_within);
-        let summary = self.perform(fault).await;
+        let (summary, left) = self.perform(fault).await;
         println!("{}", summary.words());
         let findings = check(&summary.stories, promise, summary.fault);
         assert!(findings.is_empty(), "{}", report(&findings, summary.fault));
@@ -126,29 +168,27 @@ impl Play {
             assert_eq!(lab.stats().await["panics"], 0, "{}", lab.name);
         }
         summary.has_both_sides();
-        summary
+        (summary, left)
     }
 
     /// Runs it and judges nothing.
-    pub(crate) async fn perform(self, fault: impl FnOnce() + Send + 'static) -> Summary {
+    pub(crate) async fn perform<T: Send + 'static>(self, fault: impl FnOnce() -> T + Send + 'static) -> (Summary, T) {
         let (closed, last_failure) = (AtomicBool::new(false), AtomicU64::new(0));
-        let stage = Arc::new(Stage { nodes: self.nodes, began: Instant::now(), closed, last_failure });
+        let served = Default::default();
+        let stage = Arc::new(Stage { nodes: self.nodes, began: Instant::now(), closed, last_failure, served });
         let mut users: JoinSet<_> = (0..self.users).map(|number| User::new(&stage, number).run()).collect();
-        sleep(BEFORE).await;
+        stage.goes_on(BEFORE, PATIENCE).await;
         let began = stage.now();
-        spawn_blocking(fault).await.unwrap();
+        let left = spawn_blocking(fault).await.unwrap();
         let fault = Fault { began, ended: stage.now() };
-        let quiet = || stage.now() > fault.ended.max(stage.last_failure()) + QUIET;
-        while !quiet() && stage.now() < fault.ended + self.resumes_within + QUIET {
-            sleep(Duration::from_millis(20)).await;
-        }
+        stage.goes_on(QUIET, self.resumes_within + PATIENCE).await;
         stage.closed.store(true, Ordering::Relaxed);
         let mut stories = Vec::new();
         while let Some(user) = users.join_next().await {
             stories.extend(user.unwrap());
         }
         let resumed_after = stage.last_failure().saturating_sub(fault.ended);
-        Summary { fault, stories, resumed_after }
+        (Summary { fault, stories, resumed_after }, left)
     }
 }
 
@@ -176,9 +216,15 @@ impl Summary {
         self.events().filter(|event| matches!(event.outcome, Outcome::Lost(_))).count()
     }
 
-    /// How many were answered as they should, while the fault lasted.
-    pub(crate) fn served_during(&self) -> usize {
-        self.between(self.fault.began, self.fault.ended).filter(|event| !event.failed()).count()
+    /// How many sessions were nobody's that nobody had ended.
+    pub(crate) fn vanished(&self) -> usize {
+        let vanished = |finding: &Finding| finding.kind == Kind::Anonymous;
+        check(&self.stories, Promise::Kept, self.fault).iter().filter(|finding| vanished(finding)).count()
+    }
+
+    /// What happened from the beginning of the fault to its end.
+    pub(crate) fn during_fault(&self) -> impl Iterator<Item = &Event> {
+        self.between(self.fault.began, self.fault.ended)
     }
 
     /// The time within which half of the 503 came.
@@ -189,20 +235,30 @@ impl Summary {
         times.get(times.len() / 2).copied().unwrap_or_default()
     }
 
+    /// Requests failed, in time, and nothing else happened to them.
+    pub(crate) fn failed_in_time(&self) {
+        assert!(self.failed() > 10, "{} requests were answered with 503: was there a fault?", self.failed());
+        assert!(
+            self.median_failure() < Duration::from_millis(1_200),
+            "half of the 503 took {:?}",
+            self.median_failure()
+        );
+        assert_eq!(self.lost(), 0, "requests without an answer");
+    }
+
     /// Both labs served before and after, and there are logouts, renewals and counters that the judge could judge.
     fn has_both_sides(&self) {
-        use super::history::Deed::{Increment, Login, Logout, ReadCount, ReadMark, Renew, Who};
         let end = Duration::MAX;
         for (from, to) in [(Duration::ZERO, self.fault.began), (self.fault.ended + self.resumed_after, end)] {
             for node in 0..2 {
-                for deed in [Login, ReadMark, ReadCount, Increment] {
+                for deed in BOTH_SIDES {
                     let served =
                         self.between(from, to).any(|event| event.node == node && event.deed == deed && !event.failed());
                     assert!(served, "lab {node} served no {deed:?} from {from:?} to {to:?}");
                 }
             }
         }
-        for deed in [Logout, Renew, Who] {
+        for deed in [Deed::Logout, Deed::Renew, Deed::Who] {
             let times = self.events().filter(|event| event.deed == deed && !event.failed()).count();
             assert!(times > 5, "only {times} times {deed:?}");
         }
@@ -215,7 +271,7 @@ impl Summary {
             "{} sessions, {served} requests served, {} of them during the fault of {:?}; {} answered with 503, half of \
              them within {:?}; {} without an answer; longest {longest:?}; resumed after {:?}",
             self.stories.len(),
-            self.served_during(),
+            self.during_fault().filter(|event| !event.failed()).count(),
             self.fault.ended - self.fault.began,
             self.failed(),
             self.median_failure(),

@@ -1,0 +1,96 @@
+//! One store, four labs: a session is the same session wherever its cookie goes.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
+
+mod common;
+mod faults;
+
+use std::sync::Arc;
+
+use common::{Browser, LABS, Lab, SECRET, at_once, peek};
+use faults::folder::Folder;
+use session_testing::servers::{MariaDb, Postgres, Redis, RedisCluster, RedisSentinel};
+
+const OK: &str = r#"200 {"ok":true}"#;
+const NOBODY: &str = r#"{"user":null,"k":null}"#;
+
+/// Which labs read what others made: each one the next one's, or everybody everybody's.
+enum Pairs {
+    Ring,
+    All,
+}
+
+async fn on(store: &str, pairs: Pairs) {
+    let labs = LABS.map(|(name, _)| Arc::new(Lab::start(name, &[("LAB_STORE", store), ("LAB_SECRETS", SECRET)])));
+    let each = (0..labs.len()).flat_map(|here| (1..labs.len()).map(move |by| (here, (here + by) % 4, by)));
+    let wanted = each.filter(|(_, _, by)| matches!(pairs, Pairs::All) || *by == 1);
+    at_once(wanted.map(|(here, there, _)| handed_over(Arc::clone(&labs[here]), Arc::clone(&labs[there])))).await;
+}
+
+/// A session that begins here is read, changed, renewed and ended there.
+async fn handed_over(here: Arc<Lab>, there: Arc<Lab>) {
+    let user = format!("{}-{}", here.name, there.name);
+    let is = |value: &str| format!(r#"{{"user":"{user}","k":{value}}}"#);
+    let mut a = Browser::new(&here);
+    a.expect("POST /set?k=k&v=anonymous", OK).await;
+    a.expect(&format!("POST /login?u={user}"), &format!(r#"200 {{"user":"{user}"}}"#)).await;
+    assert_eq!(peek(&there, &a.cookie()).await, is("\"anonymous\""), "{user}");
+    a.expect("POST /set?k=k&v=%C3%A4%E2%82%AC", OK).await;
+
+    let mut b = Browser { lab: Arc::clone(&there), jar: a.jar.clone() };
+    b.expect("GET /peek?k=k", &format!("200 {}", is("\"ä€\""))).await;
+    b.expect("POST /set?k=k&v=there", OK).await;
+    assert_eq!(peek(&here, &a.cookie()).await, is("\"there\""), "{user}");
+    for n in [1, 3] {
+        a.expect("POST /incr?k=n", &format!(r#"200 {{"v":{n}}}"#)).await;
+        b.expect("POST /incr?k=n", &format!(r#"200 {{"v":{}}}"#, n + 1)).await;
+    }
+
+    b.expect("POST /renew", OK).await;
+    assert_ne!(a.cookie(), b.cookie(), "{user}");
+    assert_eq!(peek(&here, &a.cookie()).await, NOBODY, "{user}: the former cookie is alive");
+    assert_eq!(peek(&here, &b.cookie()).await, is("\"there\""), "{user}");
+
+    let renewed = b.cookie();
+    b.expect("POST /logout", OK).await;
+    for lab in [&here, &there] {
+        for cookie in [&renewed, &a.cookie()] {
+            assert_eq!(peek(lab, cookie).await, NOBODY, "{user}: alive after the logout");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_sqlite_file() {
+    let folder = Folder::new();
+    on(&format!("sqlite:{}", folder.path().join("sessions.db").display()), Pairs::Ring).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_postgresql() {
+    let Some(postgres) = Postgres::start() else { return };
+    on(&postgres.url(), Pairs::All).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_mariadb() {
+    let Some(mariadb) = MariaDb::start() else { return };
+    on(&mariadb.url(), Pairs::Ring).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_redis() {
+    let Some(redis) = Redis::start() else { return };
+    on(&redis.url(), Pairs::All).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_redis_with_sentinels() {
+    let Some(redis) = RedisSentinel::start() else { return };
+    on(&redis.url(), Pairs::Ring).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_redis_cluster() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    on(&cluster.url(), Pairs::Ring).await;
+}
