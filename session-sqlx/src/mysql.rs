@@ -491,3 +491,6 @@ const IS_REVOKED: &str = sql!(
      OR EXISTS (SELECT 1 FROM session_subject_revocations
      WHERE subject_hash = ? AND made >= ? AND until > " now ")"
 );
+
+#[cfg(test)]
+mod tests;

@@ -483,3 +483,6 @@ const IS_REVOKED: &str = sql!(
      OR EXISTS (SELECT FROM session_subject_revocations
      WHERE subject_hash = $2 AND made >= $3 AND until > " now ")"
 );
+
+#[cfg(test)]
+mod tests;

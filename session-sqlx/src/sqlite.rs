@@ -467,3 +467,6 @@ const IS_REVOKED: &str = sql!(
      OR EXISTS (SELECT 1 FROM session_subject_revocations
      WHERE subject_hash = ?5 AND made >= ?6 AND until > " now ")"
 );
+
+#[cfg(test)]
+mod tests;

@@ -115,6 +115,7 @@ on! { MariaDb:
     a_dump_contains_no_id,
     what_is_no_record_is_unreadable_and_ends_like_any_other,
     subjects_are_any_text,
+    a_former_key_ends_no_session_that_came_later,
     an_error_says_nothing_about_a_session,
     a_sweep_leaves_neither_sessions_nor_former_keys_nor_revocations,
     two_nodes_at_work_do_not_get_in_each_others_way,

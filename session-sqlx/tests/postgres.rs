@@ -97,7 +97,8 @@ impl Database for Postgres {
             AND pid <> pg_backend_pid()";
         let locks = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND database =
             (SELECT oid FROM pg_database WHERE datname = current_database())";
-        for count in [busy, locks] {
+        let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        for count in [busy, locks, deadlocks] {
             within(Duration::from_secs(10), async || self.number(count).await == 0).await;
         }
     }
@@ -110,6 +111,7 @@ on! { Postgres:
     a_dump_contains_no_id,
     what_is_no_record_is_unreadable_and_ends_like_any_other,
     subjects_are_any_text,
+    a_former_key_ends_no_session_that_came_later,
     an_error_says_nothing_about_a_session,
     a_sweep_leaves_neither_sessions_nor_former_keys_nor_revocations,
     two_nodes_at_work_do_not_get_in_each_others_way,
@@ -139,6 +141,7 @@ async fn a_row_that_is_locked_is_an_error_within_the_time_limit() {
     let Some(database) = Postgres::bare().await else { return };
     database.migrate().await.unwrap();
     database.store().create(&key(1), &record("lovelace", HOUR), SubjectLimit::None).await.unwrap();
+    database.store().create(&key(2), &record("lovelace", ms(1)), SubjectLimit::None).await.unwrap();
     let mut locks = database.pool.begin().await.unwrap();
     raw_sql("UPDATE sessions SET seen_at = seen_at").execute(&mut *locks).await.unwrap();
     for limit in ["statement_timeout", "lock_timeout"] {
@@ -148,10 +151,36 @@ async fn a_row_that_is_locked_is_an_error_within_the_time_limit() {
         assert_eq!(touched.unwrap_err().to_string(), "touching a session failed");
         assert!(started.elapsed() >= ms(300) && started.elapsed() < ms(1_500), "it was tried again");
         assert!(store.load(&key(1)).await.unwrap().is_some(), "reading doesn't wait for writing");
-        assert_eq!(store.sweep(9).await.unwrap(), 0);
+        assert_eq!(store.sweep(9).await.unwrap(), 0, "nor does a sweep, which leaves to others what they have locked");
     }
     locks.rollback().await.unwrap();
     assert!(database.with(&[("lock_timeout", "300ms")]).await.touch(&key(1)).await.is_ok());
+}
+
+/// As a login of this subject does.
+const TAKE_TURN: &str = "SELECT pg_advisory_xact_lock(1936028531,
+    ('x' || left(encode(sha256('lovelace'), 'hex'), 8))::bit(32)::int)";
+
+#[tokio::test]
+async fn a_session_begins_when_it_is_its_turn() {
+    let Some(database) = Postgres::bare().await else { return };
+    database.migrate().await.unwrap();
+    let (store, record) = (database.store(), record("lovelace", HOUR));
+    store.create(&key(1), &record, SubjectLimit::None).await.unwrap();
+    let mut turn = database.pool.begin().await.unwrap();
+    raw_sql(TAKE_TURN).execute(&mut *turn).await.unwrap();
+    let login = tokio::spawn({
+        let store = store.clone();
+        async move { store.create(&key(2), &record, end_oldest(3)).await.unwrap() }
+    });
+    let waiting =
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
+    within(Duration::from_secs(10), async || database.number(waiting).await == 1).await;
+    tokio::time::sleep(ms(5)).await;
+    let now = store.load(&key(1)).await.unwrap().unwrap().now;
+    turn.rollback().await.unwrap();
+    login.await.unwrap();
+    assert!(store.load(&key(2)).await.unwrap().unwrap().times.created >= now);
 }
 
 /// A login waits for another one of the same subject, and the caller goes away.
@@ -161,9 +190,7 @@ async fn a_login_that_waits_for_its_turn_can_be_given_up() {
     database.migrate().await.unwrap();
     let (store, record) = (database.store(), record("lovelace", HOUR));
     let mut turn = database.pool.begin().await.unwrap();
-    let take = "SELECT pg_advisory_xact_lock(1936028531,
-        ('x' || left(encode(sha256('lovelace'), 'hex'), 8))::bit(32)::int)";
-    raw_sql(take).execute(&mut *turn).await.unwrap();
+    raw_sql(TAKE_TURN).execute(&mut *turn).await.unwrap();
     for number in 0..20 {
         let login = timeout(ms(30), store.create(&key(number), &record, end_oldest(3))).await;
         assert!(login.is_err(), "it didn't wait for its turn");

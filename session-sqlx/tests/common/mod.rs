@@ -218,6 +218,18 @@ pub(crate) async fn subjects_are_any_text(database: impl Database) {
     }
 }
 
+pub(crate) async fn a_former_key_ends_no_session_that_came_later(database: impl Database) {
+    database.migrate().await.unwrap();
+    let (store, record) = (database.store(), record("lovelace", HOUR));
+    created(&store, &key(1), &record).await;
+    renamed(&store, &key(1), &key(2), &record).await;
+    assert!(store.delete(&key(2)).await.unwrap());
+    created(&store, &key(3), &record).await;
+    assert!(!store.delete(&key(1)).await.unwrap());
+    assert!(!store.delete_one_of("lovelace", &key(1)).await.unwrap());
+    assert_eq!(store.delete_all_of("lovelace", Some(&key(1))).await.unwrap(), 1, "and spares none");
+}
+
 pub(crate) async fn an_error_says_nothing_about_a_session(database: impl Database) {
     database.migrate().await.unwrap();
     let store = database.store();
