@@ -1,1 +1,21 @@
 //! Sessions for many machines.
+
+#[cfg(feature = "cluster")]
+mod cluster;
+mod failure;
+mod link;
+mod names;
+#[cfg(feature = "cluster")]
+mod nodes;
+mod operation;
+mod reply;
+mod scripts;
+#[cfg(feature = "sentinel")]
+mod sentinel;
+mod single;
+#[cfg(feature = "cluster")]
+mod steps;
+mod store;
+mod topology;
+
+pub use crate::store::RedisStore;

@@ -1,0 +1,58 @@
+//! One call of a verb: which store, and how long it may take.
+
+use session_core::StoreKey;
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+use crate::link::Limits;
+use crate::names::Names;
+use crate::reply::Reply;
+use crate::scripts::{Call, Script};
+use crate::store::RedisStore;
+
+pub(crate) struct Operation<'a> {
+    store: &'a RedisStore,
+    limits: Limits,
+}
+
+impl<'a> Operation<'a> {
+    pub(crate) fn new(store: &'a RedisStore) -> Self {
+        let (timeout, replicas) = (store.timeout, store.replicas);
+        let patience = replicas.map_or(timeout, |(_, patience)| timeout.saturating_add(patience));
+        // The end of an absurd timeout may be no time at all.
+        let now = Instant::now();
+        let deadline = now.checked_add(patience).unwrap_or(now + std::time::Duration::from_secs(86_400));
+        Self { store, limits: Limits { timeout: patience, deadline, replicas } }
+    }
+
+    /// The same with all its time before it: for the next part of something that may be large.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.store)
+    }
+
+    pub(crate) const fn names(&self) -> &'a Names {
+        &self.store.names
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A script on a session.
+    pub(crate) fn session(&self, script: &'static Script, key: &StoreKey) -> Call {
+        self.call(script, self.names().session(&key.to_hex()))
+    }
+
+    /// A script on the index of a subject.
+    pub(crate) fn of(&self, script: &'static Script, subject: &str) -> Call {
+        self.call(script, self.names().index(subject))
+    }
+
+    pub(crate) fn call(&self, script: &'static Script, key: String) -> Call {
+        Call::new(script, self.names().prefix(), key)
+    }
+
+    pub(crate) async fn run(&self, call: Call) -> Result<Reply, Failure> {
+        Reply::new(self.store.topology.run(&call, &self.limits).await?)
+    }
+}

@@ -1,0 +1,20 @@
+-- ARGV: the record, the key, what to do at the limit (`none`, `oldest` or `refuse`), the limit.
+local now, session = clock(), given()
+local hex, rule, most = ARGV[6], ARGV[7], tonumber(ARGV[8])
+if not is_free(look(KEYS[1], now)) then
+  return { 'taken' }
+end
+session.version, session.created, session.seen = '1', now, now
+if session.subject then
+  if rule ~= 'none' then
+    local excess = too_many(session.subject, most, now, hex)
+    if rule == 'refuse' and #excess > 0 then
+      return { 'full' }
+    end
+    end_all(session.subject, excess)
+  end
+  prune(session.subject, now)
+  enter(index_key(session.subject), hex, now, now, session.lifetime)
+end
+write(KEYS[1], session)
+return { 'created' }
