@@ -11,7 +11,7 @@ for component in fmt clippy; do
   cargo "$component" --version >/dev/null 2>&1 || rustup component add "${component/fmt/rustfmt}"
 done
 
-published="session-core session-tower session-axum session-actix session-rocket session-warp session-sqlx session-testing"
+published="session-core session-tower session-axum session-actix session-rocket session-warp session-sqlx session-redis session-stores session-testing"
 
 step "formatting"
 cargo fmt --all --check
@@ -30,7 +30,7 @@ done
 if grep -rnwiE 'axum|actix|rocket|warp|hyper|tonic' session-core/src | grep -vE '^session-core/src/[a-z]+\.rs:[0-9]+:\s*//'; then
   refuse "session-core names a framework outside of its documentation"
 fi
-if grep -rnwiE 'cookie|http|hyper' session-sqlx/src; then
+if grep -rnwiE 'cookie|http|hyper' session-sqlx/src session-redis/src; then
   refuse "a store knows of keys and records, nothing else"
 fi
 
@@ -42,9 +42,18 @@ step "each published crate by itself"
 for package in $published; do
   cargo check --quiet --package "$package"
 done
+for feature in sqlite postgres mysql; do
+  cargo check --quiet --package session-sqlx --no-default-features --features "$feature"
+done
+for feature in cluster sentinel tls; do
+  cargo check --quiet --package session-redis --features "$feature"
+done
+for feature in "" sqlite postgres mysql redis redis-cluster redis-sentinel tls metrics; do
+  cargo check --quiet --package session-stores --no-default-features --features "$feature"
+done
 
 step "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet --features session-testing/servers
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet --features session-testing/servers,session-stores/metrics
 
 step "the servers that stores are tested against"
 # Only the programs: each test starts a server of its own, on a free port, in a temporary folder. Nothing that runs is touched.
