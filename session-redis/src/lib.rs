@@ -5,6 +5,7 @@ mod cluster;
 mod failure;
 mod link;
 mod names;
+mod near;
 #[cfg(feature = "cluster")]
 mod nodes;
 mod operation;
@@ -18,4 +19,5 @@ mod steps;
 mod store;
 mod topology;
 
+pub use crate::near::{NearCache, NearStats};
 pub use crate::store::RedisStore;

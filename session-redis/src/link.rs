@@ -65,9 +65,13 @@ impl Link {
         Arc::new(Self { target, current: Mutex::default() })
     }
 
-    #[expect(dead_code, reason = "for who needs a connection of its own")]
     pub(crate) const fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Which of the connections made so far is used: another number, perhaps another server.
+    pub(crate) fn generation(&self) -> u64 {
+        self.current().generation
     }
 
     /// Runs a script once, or not at all. With `asking` on a node that is about to get the key.

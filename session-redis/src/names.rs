@@ -49,7 +49,6 @@ impl Names {
     }
 
     /// Which session a name on the server is of.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for what hears from the server which keys have changed"))]
     pub(crate) fn key_of(&self, name: &[u8]) -> Option<StoreKey> {
         let hex = name.strip_prefix(self.0.as_bytes())?.strip_prefix(b":")?;
         key(std::str::from_utf8(hex).ok()?)

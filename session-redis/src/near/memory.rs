@@ -247,9 +247,12 @@ mod tests {
 
     const PLENTY: usize = 64 << 20;
 
+    /// Spread by their first bytes, as hashes are.
     fn key(number: u32) -> StoreKey {
-        use sha2::{Digest as _, Sha256};
-        StoreKey::from_bytes(Sha256::digest(number.to_be_bytes()).into())
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b9).to_be_bytes());
+        bytes[4..8].copy_from_slice(&number.to_be_bytes());
+        StoreKey::from_bytes(bytes)
     }
 
     fn loaded(version: u64, record: Record) -> Loaded {
@@ -374,13 +377,15 @@ mod tests {
             pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
         };
         let record = |number: u32| {
-            let mut record = Record::new(Expiry::default());
-            record.subject = Some(format!("subject {number}"));
             let text = "x".repeat(number as usize % 3_000);
-            let nested = serde_json::json!({ "a": { "b": { "c": [[], [{}], number] } }, "text": text });
-            let shapes = [text.into(), (0..number % 300).collect(), nested, number.into()];
-            record.values_mut().insert("shape".to_owned(), shapes[number as usize % 4].clone());
-            Record::from_json(&record.to_json()).unwrap()
+            let shape = match number % 4 {
+                0 => format!("{text:?}"),
+                1 => format!("{:?}", (0..number % 300).collect::<Vec<_>>()),
+                2 => format!(r#"{{"a":{{"b":{{"c":[[],[{{}}],{number}]}}}},"text":"{text}"}}"#),
+                _ => number.to_string(),
+            };
+            let head = r#""format":1,"subject":"somebody","idle":1000000,"lifetime":1000000"#;
+            Record::from_json(format!(r#"{{{head},"values":{{"shape":{shape}}}}}"#).as_bytes()).unwrap()
         };
         let memory = Memory::new(BOUND);
         let (before, mut most) = (resident(), BTreeMap::new());
