@@ -97,6 +97,35 @@ async fn redis_by_its_url() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_near_cache_by_its_url() {
+    let Some(redis) = Redis::start() else { return };
+    let url = with(&redis.url(), "near_cache_mb=8");
+    let (here, there) = (connect(&url).await.unwrap(), connect(&url).await.unwrap());
+    here.create(&key(1), &record(), SubjectLimit::None).await.unwrap();
+    let commands = || {
+        let stats = redis.ask(&["INFO", "stats"]).unwrap();
+        let count = stats.lines().find_map(|line| line.strip_prefix("total_commands_processed:")).unwrap();
+        count.trim().parse::<u64>().unwrap()
+    };
+    let loads = async || {
+        let before = commands();
+        for _ in 0..100 {
+            assert!(here.load(&key(1)).await.unwrap().is_some());
+        }
+        commands() - before
+    };
+    // It begins when its own connection stands.
+    let start = Instant::now();
+    while loads().await > 50 {
+        assert!(start.elapsed() < Duration::from_secs(10), "nothing comes from memory");
+    }
+    assert!(there.delete(&key(1)).await.unwrap());
+    while here.load(&key(1)).await.unwrap().is_some() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it doesn't hear of other nodes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_by_its_url() {
     let Some(cluster) = RedisCluster::start() else { return };
     let nodes: Vec<&Server> = cluster.nodes().iter().map(|node| &**node).collect();

@@ -116,14 +116,18 @@ async fn redis_takes_an_address_and_a_prefix() {
         ("redis-sentinel", "host:26379,host:26379/service"),
     ] {
         let write = format!("{scheme}: this is no address; write {scheme}://user:password@{form}");
+        let cluster = scheme == "redis-cluster";
+        let options = if cluster { "timeout_ms and prefix" } else { "timeout_ms, prefix and near_cache_mb" };
+        let not_in_a_cluster = if cluster { takes(scheme, options) } else { write.clone() };
         let url = |rest: &str| format!("{scheme}:{rest}");
         are_refused(&[
             (&url(""), &write),
+            (&url("?near_cache_mb=8"), &not_in_a_cluster),
             (&url("secret-host"), &write),
             (&url("//:hunter2@"), &write),
             (&url("//secret-host,?prefix=shop"), &write),
-            (&url("//h?max_connections=5"), &takes(scheme, "timeout_ms and prefix")),
-            (&url("//:hun?ter2@secret-host"), &takes(scheme, "timeout_ms and prefix")),
+            (&url("//h?max_connections=5"), &takes(scheme, options)),
+            (&url("//:hun?ter2@secret-host"), &takes(scheme, options)),
             (&url("//h?timeout_ms=0"), &format!("{scheme}: {NOT_A_NUMBER}")),
         ])
         .await;

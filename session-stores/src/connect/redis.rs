@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::SessionStore;
-use session_redis::RedisStore;
+use session_redis::{NearCache, RedisStore};
 
 use super::server::{in_time, secured};
 use crate::error::ConnectError;
@@ -35,12 +35,20 @@ pub(super) async fn connect(mut url: Url<'_>) -> Result<Arc<dyn SessionStore>, C
 struct Settings<'a> {
     limit: Duration,
     prefix: Option<&'a str>,
+    near_cache: Option<usize>,
 }
 
 impl<'a> Settings<'a> {
     fn take(url: &mut Url<'a>) -> Result<Self, ConnectError> {
-        let settings = Self { limit: url.take_timeout()?, prefix: url.take("prefix") };
-        url.ends("timeout_ms and prefix")?;
+        let mut settings = Self { limit: url.take_timeout()?, prefix: url.take("prefix"), near_cache: None };
+        if url.kind == Kind::RedisCluster {
+            url.ends("timeout_ms and prefix")?;
+            return Ok(settings);
+        }
+        let megabytes = url.take_number("near_cache_mb")?;
+        settings.near_cache =
+            megabytes.map(|number| usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(1 << 20));
+        url.ends("timeout_ms, prefix and near_cache_mb")?;
         Ok(settings)
     }
 
@@ -50,7 +58,9 @@ impl<'a> Settings<'a> {
         if let Some(prefix) = self.prefix {
             store = store.prefix(prefix).map_err(|error| url.failed(error))?;
         }
-        Ok(Arc::new(store))
+        let Some(bytes) = self.near_cache else { return Ok(Arc::new(store)) };
+        let near = NearCache::new(store).map_err(|error| url.failed(error))?;
+        Ok(Arc::new(near.memory(bytes)))
     }
 }
 
