@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use session_core::{
-    Counting, Create, Expiry, Loaded, Record, SessionStore, StoreKey, SubjectLimit, Touch, Update, Verb, Version,
+    Counting, Create, Encrypted, Expiry, KeyRing, Loaded, Record, Secret, SessionStore, StoreKey, SubjectLimit, Touch,
+    Update, Verb, Version,
 };
 use session_redis::{NearCache, RedisStore};
 use session_testing::servers::{Fault, Proxy, Redis};
@@ -286,6 +287,21 @@ async fn it_keeps_the_contract_of_a_store() {
         near
     })
     .await;
+}
+
+/// The keys are the same on the server, so its messages are understood; what is in memory is open already.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stands_in_front_of_an_encrypted_store() {
+    let Some(redis) = Redis::start() else { return };
+    let keys = KeyRing::new(Secret::random().unwrap());
+    let other = Encrypted::new(store(&redis.url()).await, keys.clone());
+    let node = NearCache::around(store(&redis.url()).await, |redis| Encrypted::new(redis, keys)).unwrap();
+    within(BACK, || node.is_live()).await;
+    create(&other, &key(1)).await;
+    warm(&node, &key(1)).await;
+    assert_eq!(node.load(&key(1)).await.unwrap().unwrap().record, record(0));
+    assert_eq!(other.delete_all_of("ada", None).await.unwrap(), 1);
+    seen(&node, &key(1), |loaded| loaded.is_none()).await;
 }
 
 /// More sessions than there is room for, and one that is looked at again and again.
