@@ -75,7 +75,9 @@ impl Failure {
 
     /// Whether the connection is of no use any more.
     pub(crate) fn is_about_the_connection(&self) -> bool {
-        matches!(self.verdict(), Verdict::Unknown) || self.is(ServerErrorKind::ReadOnly)
+        matches!(self.verdict(), Verdict::Unknown)
+            || self.is(ServerErrorKind::ReadOnly)
+            || self.is(ServerErrorKind::MasterDown)
     }
 
     pub(crate) fn told(self, verb: Verb) -> StoreError {

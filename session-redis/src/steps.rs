@@ -57,7 +57,7 @@ pub(crate) struct Entered {
     pub(crate) victims: Vec<String>,
     /// Who has to be dead before the session is there: these, and whom others condemned and may not have ended.
     pub(crate) condemned: Vec<String>,
-    /// Some members, of which nothing is known.
+    /// Some other members, of which nothing is known.
     pub(crate) some: Vec<String>,
 }
 
@@ -226,11 +226,11 @@ impl Operation<'_> {
             answer = self.run(strangers.into_iter().fold(call, Call::arg)).await?;
         }
         match answer.word()? {
-            "entered" => Ok(Admission::Entered(Entered {
-                victims: answer.keys(1)?,
-                condemned: answer.keys(2)?,
-                some: answer.keys(3)?,
-            })),
+            "entered" => {
+                let (victims, condemned, mut some) = (answer.keys(1)?, answer.keys(2)?, answer.keys(3)?);
+                some.retain(|member| member != hex && member != old && !condemned.contains(member));
+                Ok(Admission::Entered(Entered { victims, condemned, some }))
+            }
             "full" => Ok(Admission::Full),
             "condemned" => Ok(Admission::Condemned),
             "unknown" => Ok(Admission::Unknown),
