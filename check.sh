@@ -62,6 +62,7 @@ missing() {
   command -v redis-server >/dev/null || echo redis-server
   command -v mariadbd >/dev/null || echo mariadb-server
   command -v initdb >/dev/null || echo postgresql
+  command -v openssl >/dev/null || echo openssl
 }
 if [ -n "$(missing)" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "installing:" $(missing)
@@ -83,5 +84,9 @@ done
 
 step "tests"
 cargo test --workspace --features session-stores/metrics
+# What the workspace's features hide: a build without stores says what to add, and one with TLS speaks it.
+cargo test --package session-stores --no-default-features --test urls
+cargo test --package session-stores --all-features --test tls
+cargo test --package session-redis --features tls --lib
 
 step "all is well"

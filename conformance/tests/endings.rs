@@ -3,38 +3,23 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
 
 mod common;
+#[path = "faults/folder.rs"]
+mod folder;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{env, fs, process};
 
 use common::{Browser, LABS, Lab, NOBODY, SECRET, on_all, peek, refused};
+use folder::Folder;
 use tokio::time::sleep;
 
 const OK: &str = r#"200 {"ok":true}"#;
 const ADA: &str = r#"200 {"user":"ada"}"#;
 const COOKIE_MODES: [&str; 2] = ["sealed:", "signed:"];
 
-/// A file for a store that several labs share, in a folder that goes with this value.
-struct Shared(PathBuf);
-
-impl Shared {
-    fn new(name: &str) -> Self {
-        let folder = env::temp_dir().join(format!("session-endings-{name}-{}", process::id()));
-        fs::create_dir(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn url(&self) -> String {
-        format!("sqlite:{}", self.0.join("shared.db").display())
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A store that several labs share.
+fn shared(folder: &Folder) -> String {
+    format!("sqlite:{}", folder.path().join("shared.db").display())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,8 +45,8 @@ async fn where_revocations_are_kept_a_copied_cookie_ends_with_its_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_at_one_lab_is_known_at_all_and_after_a_restart() {
     for mode in COOKIE_MODES {
-        let shared = Shared::new(mode.trim_end_matches(':'));
-        let url = shared.url();
+        let folder = Folder::new();
+        let url = shared(&folder);
         let variables = [("LAB_STORE", mode), ("LAB_REVOCATION", url.as_str()), ("LAB_SECRETS", SECRET)];
         let start = || LABS.map(|(name, _)| Arc::new(Lab::start(name, &variables)));
         let labs = start();
@@ -99,8 +84,8 @@ async fn beyond_the_limit_the_oldest_session_of_a_subject_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_counts_the_sessions_at_all_labs_of_a_store() {
-    let shared = Shared::new("limit");
-    let url = shared.url();
+    let folder = Folder::new();
+    let url = shared(&folder);
     let variables = [("LAB_STORE", url.as_str()), ("LAB_SECRETS", SECRET), ("LAB_MAX_PER_SUBJECT", "1")];
     let labs = LABS.map(|(name, _)| Arc::new(Lab::start(name, &variables)));
     let mut last: Option<Browser> = None;

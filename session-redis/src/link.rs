@@ -231,6 +231,12 @@ pub(crate) async fn open(
 pub(crate) fn parse(url: &str) -> Result<ConnectionInfo, StoreError> {
     let info =
         url.into_connection_info().map_err(|error| StoreError::new("reading the address of a Redis server", error))?;
+    #[cfg(feature = "tls")]
+    if matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        // The driver takes the cryptography that the process has chosen, and panics where none or several could be meant.
+        // Who has chosen one already keeps it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
     let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     Ok(info.set_redis_settings(redis).set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
@@ -243,5 +249,16 @@ pub(crate) fn at(like: &redis::ConnectionAddr, host: String, port: u16) -> redis
             redis::ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
         }
         _ => redis::ConnectionAddr::Tcp(host, port),
+    }
+}
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_with_tls_finds_cryptography() {
+        assert!(parse("rediss://localhost").is_ok());
+        assert!(rustls::crypto::CryptoProvider::get_default().is_some());
     }
 }
