@@ -28,6 +28,9 @@ pub(crate) enum Failure {
     NoRuntime,
     #[error("the answer is none that the store's scripts give")]
     Answer,
+    #[cfg(test)]
+    #[error("the process is gone")]
+    Gone,
     #[error("another session has the new key")]
     Taken,
     /// About one entry, not about the server.

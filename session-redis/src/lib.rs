@@ -3,6 +3,8 @@
 #[cfg(feature = "cluster")]
 mod cluster;
 mod failure;
+#[cfg(test)]
+mod halfway;
 mod link;
 mod names;
 mod near;

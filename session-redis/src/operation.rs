@@ -53,6 +53,8 @@ impl<'a> Operation<'a> {
     }
 
     pub(crate) async fn run(&self, call: Call) -> Result<Reply, Failure> {
+        #[cfg(test)]
+        crate::halfway::burn(&self.store.fuse)?;
         Reply::new(self.store.topology.run(&call, &self.limits).await?)
     }
 }

@@ -27,6 +27,9 @@ pub struct RedisStore {
     pub(crate) names: Names,
     pub(crate) timeout: Duration,
     pub(crate) replicas: Option<(u64, Duration)>,
+    /// After so many commands there are no more: for tests of what a process leaves behind that ends halfway.
+    #[cfg(test)]
+    pub(crate) fuse: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl RedisStore {
@@ -89,7 +92,14 @@ impl RedisStore {
 
     async fn on(topology: Topology) -> Result<Self, StoreError> {
         let topology = Arc::new(topology);
-        let store = Self { topology, names: Names::default(), timeout: crate::link::CONNECTING * 2, replicas: None };
+        let store = Self {
+            topology,
+            names: Names::default(),
+            timeout: crate::link::CONNECTING * 2,
+            replicas: None,
+            #[cfg(test)]
+            fuse: Arc::new(usize::MAX.into()),
+        };
         let operation = Operation::new(&store);
         let connected = store.topology.connect(operation.limits()).await;
         connected.map_err(|failure| StoreError::new("connecting to Redis", failure))?;
