@@ -55,6 +55,44 @@ async fn a_primary_of_a_cluster_falls() {
     settles(12, || async { cluster.nodes().iter().map(connections).sum() }).await;
 }
 
+/// The primary doesn't fall, it stands still: the replica takes its place, and when it goes on it takes itself for the
+/// primary for a while. Nobody who asked it then may have been told that something is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_stood_still_comes_back_when_sentinels_have_replaced_it() {
+    let _turn = TURN.lock().await;
+    let Some(redis) = RedisSentinel::start() else { return };
+    let nodes = nodes(1, &redis.url());
+    let fail_over = move || {
+        let stopped = redis.primary();
+        stopped.stop();
+        redis.failed_over(stopped);
+        stopped.resume();
+        sleep(Duration::from_millis(1_500));
+        redis
+    };
+    let (summary, redis) = Play::new(&nodes).promise(LAST).resumes_within(FOUND_WITHIN).run(fail_over).await;
+    summary.failed_in_time();
+    settles(2, || async { redis.nodes().iter().map(connections).sum() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_stood_still_comes_back_when_the_cluster_has_replaced_it() {
+    let _turn = TURN.lock().await;
+    let Some(cluster) = RedisCluster::start() else { return };
+    let nodes = nodes(3, &cluster.url());
+    let fail_over = move || {
+        let stopped = cluster.primaries()[1];
+        stopped.stop();
+        cluster.failed_over(stopped);
+        stopped.resume();
+        sleep(Duration::from_millis(1_500));
+        cluster
+    };
+    let (summary, cluster) = Play::new(&nodes).promise(LAST).resumes_within(FOUND_WITHIN).run(fail_over).await;
+    summary.failed_in_time();
+    settles(12, || async { cluster.nodes().iter().map(connections).sum() }).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn harmed_entries_and_a_dump_of_a_cluster() {
     let _turn = TURN.lock().await;

@@ -14,9 +14,11 @@ use faults::entries::{
     Backdoor, LOUD, a_dump_has_no_id_and_no_cookie, a_harmed_entry_is_nobody, an_encrypted_dump_tells_nothing,
 };
 use faults::folder::Folder;
+use faults::history::{Deed, Event};
 use faults::play::{Play, TURN, lab, nodes};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Row as _, query};
+use tokio::runtime::Handle;
 
 /// How many connections one lab has to its file.
 const POOL: usize = 4;
@@ -95,6 +97,26 @@ async fn without_a_fault_nothing_fails() {
     no_file_is_left_open(&file, &nodes.map(|node| node.lab()));
 }
 
+/// Another process writes for longer than anybody waits: writes are 503, and go on when it is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn locked_by_another_writer() {
+    let _turn = TURN.lock().await;
+    let file = File::new();
+    let nodes = nodes(1, &file.url());
+    let mut other = file.open().await;
+    let handle = Handle::current();
+    let lock = move || {
+        handle.block_on(query("BEGIN IMMEDIATE").execute(&mut other)).unwrap();
+        sleep(Duration::from_millis(1_500));
+        handle.block_on(query("ROLLBACK").execute(&mut other)).unwrap();
+    };
+    let (summary, ()) = Play::new(&nodes).run(lock).await;
+    summary.failed_in_time();
+    let written = |event: &&Event| event.deed == Deed::Increment && !event.failed();
+    assert_eq!(summary.during_fault().find(written).map(|event| event.began), None);
+    no_file_is_left_open(&file, &nodes.map(|node| node.lab()));
+}
+
 /// The lab is the process that writes: killed in the middle of it and started again, it has everything it acknowledged.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_and_started_again() {
@@ -131,6 +153,7 @@ async fn one_of_two_labs_stopped() {
     };
     let (summary, ()) = Play::new(&nodes).run(stop).await;
     assert_eq!(summary.lost(), 0);
+    assert!(summary.during_fault().any(|event| event.node == 1 && !event.failed()), "the other lab serves");
     no_file_is_left_open(&file, &nodes.map(|node| node.lab()));
 }
 

@@ -73,6 +73,11 @@ impl Lab {
         self.admin.post("/sweep").send().await.unwrap().text()
     }
 
+    /// What it printed on standard error so far.
+    pub(crate) fn log(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

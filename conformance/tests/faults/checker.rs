@@ -56,10 +56,10 @@ pub(crate) enum Kind {
     Resurrected,
 }
 
-/// Everything that is wrong in these stories.
-pub(crate) fn check(stories: &[Story], promise: Promise, fault: Fault) -> Vec<Finding> {
+/// Everything that is wrong in these stories. What one lab did the other one may not know for as long as `behind`.
+pub(crate) fn check(stories: &[Story], promise: Promise, fault: Fault, behind: Duration) -> Vec<Finding> {
     let judge = |story| {
-        let judge = Judge { story, promise, fault };
+        let judge = Judge { story, promise, fault, behind };
         story.events.iter().flat_map(move |event| {
             let late = (event.ended - event.began > LATEST).then_some(Kind::Late);
             let wrong = event.answer().and_then(|answer| judge.wrong(event, answer));
@@ -81,6 +81,7 @@ struct Judge<'a> {
     story: &'a Story,
     promise: Promise,
     fault: Fault,
+    behind: Duration,
 }
 
 impl Judge<'_> {
@@ -164,7 +165,7 @@ impl Judge<'_> {
 
     /// Whether the session of the event's cookie had surely ended when it began.
     fn is_over(&self, event: &Event) -> bool {
-        self.ends_of(event.cookie).any(|end| end.ended < event.began && self.is_done(end))
+        self.ends_of(event.cookie).any(|end| end.ended < self.known_at(event, end.node) && self.is_done(end))
     }
 
     /// Whether it was surely alive until the event had ended.
@@ -185,9 +186,17 @@ impl Judge<'_> {
         self.story.events.iter().filter(ends).filter(move |event| event.cookie == cookie)
     }
 
-    fn before(&self, event: &Event, deed: Deed) -> impl Iterator<Item = &Event> {
-        let began = event.began;
-        self.story.events.iter().filter(move |other| other.deed == deed && other.ended <= began)
+    fn before<'a>(&'a self, event: &'a Event, deed: Deed) -> impl Iterator<Item = &'a Event> {
+        self.story
+            .events
+            .iter()
+            .filter(move |other| other.deed == deed && other.ended <= self.known_at(event, other.node))
+    }
+
+    /// What was done at a lab until then, the lab of this event knows.
+    fn known_at(&self, event: &Event, node: usize) -> Duration {
+        let behind = if node == event.node { Duration::ZERO } else { self.behind };
+        event.began.saturating_sub(behind)
     }
 
     fn begun_before(&self, moment: Duration, deed: Deed) -> impl Iterator<Item = &Event> {

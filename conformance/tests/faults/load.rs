@@ -26,6 +26,8 @@ pub(crate) struct User {
     graves: Vec<(usize, usize, String)>,
     /// The last cookie of each session that goes on.
     alive: Vec<(usize, usize, String)>,
+    /// Whether the last request failed.
+    failed: bool,
 }
 
 /// The session that a user is in.
@@ -40,7 +42,7 @@ impl User {
         let numbers = Numbers::new(0x5e55_1015 + 7_919 * number as u64);
         let connections = Default::default();
         let stage = Arc::clone(stage);
-        Self { stage, number, numbers, connections, stories: vec![], graves: vec![], alive: vec![] }
+        Self { stage, number, numbers, connections, stories: vec![], graves: vec![], alive: vec![], failed: false }
     }
 
     /// Lives one session after the other until the stage is closed, then looks at all of them once more.
@@ -98,9 +100,9 @@ impl User {
         if !goes_on {
             return;
         }
-        match self.numbers.below(3) {
-            0 => self.alive.push((here.story, here.number, here.cookie)),
-            1 => {
+        match self.numbers.below(4) {
+            0 | 1 => self.alive.push((here.story, here.number, here.cookie)),
+            2 => {
                 let node = self.numbers.below(2);
                 self.ask(&here, node, Deed::Logout).await;
                 self.bury(&here).await;
@@ -158,6 +160,7 @@ impl User {
         );
         let outcomes = [outcomes.0, outcomes.1];
         let goes_on = outcomes.iter().all(|(event, _)| goes_on(event));
+        self.failed = outcomes.iter().any(|(event, _)| event.failed());
         self.stories[here.story].events.extend(outcomes.map(|(event, _)| event));
         goes_on
     }
@@ -168,12 +171,15 @@ impl User {
         let connection = &mut self.connections[node];
         let (event, cookie) = request(&self.stage, connection, node, user, mark, here, deed).await;
         let goes_on = goes_on(&event);
+        self.failed = event.failed();
         self.stories[here.story].events.push(event);
         (goes_on, cookie)
     }
 
+    /// As a user does, and for longer after an error.
     async fn pause(&mut self) {
-        sleep(Duration::from_millis(2 + self.numbers.below(15) as u64)).await;
+        let longest = if self.failed { 100 } else { 15 };
+        sleep(Duration::from_millis(2 + self.numbers.below(longest) as u64)).await;
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) enum Weather {
 impl Weather {
     pub(crate) const ALL: [Self; 5] = [Self::Refused, Self::Slow, Self::TooSlow, Self::Cut, Self::Silent];
 
-    fn comes_over(self, proxy: &Proxy) {
+    pub(crate) fn comes_over(self, proxy: &Proxy) {
         let while_it_is = |fault, time| {
             proxy.set(fault);
             sleep(Duration::from_millis(time));

@@ -16,7 +16,7 @@ use crate::common::{LABS, Lab, SECRET};
 /// How long everything goes well before the fault.
 const BEFORE: Duration = Duration::from_millis(700);
 /// For how long nothing may fail until the service counts as resumed.
-const QUIET: Duration = Duration::from_millis(1_000);
+const QUIET: Duration = Duration::from_millis(700);
 
 /// Plays of one file take turns: on few processors several at once would only be slow.
 pub(crate) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -127,6 +127,8 @@ pub(crate) struct Play {
     pub(crate) nodes: [Arc<Node>; 2],
     pub(crate) users: usize,
     pub(crate) promise: Promise,
+    /// How long one lab may not know what the other one did.
+    pub(crate) behind: Duration,
     /// The longest time from the end of the fault until nothing fails any more.
     pub(crate) resumes_within: Duration,
 }
@@ -142,11 +144,21 @@ pub(crate) struct Summary {
 
 impl Play {
     pub(crate) fn new(nodes: &[Arc<Node>; 2]) -> Self {
-        Self { nodes: nodes.clone(), users: 24, promise: Promise::Kept, resumes_within: Duration::from_secs(5) }
+        Self {
+            nodes: nodes.clone(),
+            users: 24,
+            promise: Promise::Kept,
+            behind: Duration::ZERO,
+            resumes_within: Duration::from_secs(5),
+        }
     }
 
     pub(crate) fn promise(self, promise: Promise) -> Self {
         Self { promise, ..self }
+    }
+
+    pub(crate) fn behind(self, behind: Duration) -> Self {
+        Self { behind, ..self }
     }
 
     pub(crate) fn resumes_within(self, resumes_within: Duration) -> Self {
@@ -156,17 +168,26 @@ impl Play {
     /// Runs the play: `fault` happens when it goes on well, and is over when it returns. Fails with everything that was
     /// wrong.
     pub(crate) async fn run<T: Send + 'static>(self, fault: impl FnOnce() -> T + Send + 'static) -> (Summary, T) {
-        let (nodes, promise, resumes_within) = (self.nodes.clone(), self.promise, self.resumes_within);
+        let (nodes, promise, behind, resumes_within) =
+            (self.nodes.clone(), self.promise, self.behind, self.resumes_within);
         let (summary, left) = self.perform(fault).await;
         println!("{}", summary.words());
-        let findings = check(&summary.stories, promise, summary.fault);
+        let findings = check(&summary.stories, promise, summary.fault, behind);
         assert!(findings.is_empty(), "{}", report(&findings, summary.fault));
         let resumed = summary.resumed_after <= resumes_within;
         assert!(resumed, "requests still fail {:?} after the end of the fault", summary.resumed_after);
         for node in nodes {
             let lab = node.lab();
             assert_eq!(lab.stats().await["panics"], 0, "{}", lab.name);
+            let log = lab.log();
+            let told = log.lines().find(|line| line.contains("user-") || line.contains("mark-"));
+            assert_eq!(told, None, "{} tells who its users are", lab.name);
         }
+        let kept = summary.kept();
+        assert!(
+            kept > 3 || matches!(promise, Promise::MayVanish),
+            "only {kept} sessions with increments went through it"
+        );
         summary.has_both_sides();
         (summary, left)
     }
@@ -219,7 +240,24 @@ impl Summary {
     /// How many sessions were nobody's that nobody had ended.
     pub(crate) fn vanished(&self) -> usize {
         let vanished = |finding: &Finding| finding.kind == Kind::Anonymous;
-        check(&self.stories, Promise::Kept, self.fault).iter().filter(|finding| vanished(finding)).count()
+        check(&self.stories, Promise::Kept, self.fault, Duration::ZERO)
+            .iter()
+            .filter(|finding| vanished(finding))
+            .count()
+    }
+
+    /// How many sessions had something to lose when the fault began, and were read when it was over.
+    fn kept(&self) -> usize {
+        let has = |story: &Story, deed, from, to| {
+            let served =
+                |event: &Event| event.deed == deed && !event.failed() && event.began >= from && event.ended <= to;
+            story.events.iter().any(served)
+        };
+        let kept = |story: &&Story| {
+            has(story, Deed::Increment, Duration::ZERO, self.fault.began)
+                && has(story, Deed::ReadCount, self.fault.ended, Duration::MAX)
+        };
+        self.stories.iter().filter(kept).count()
     }
 
     /// What happened from the beginning of the fault to its end.
