@@ -1,6 +1,5 @@
 //! A process that ends between any two steps of a verb, and what the others find.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::failure::Failure;
@@ -14,6 +13,7 @@ pub(crate) fn burn(fuse: &AtomicUsize) -> Result<(), Failure> {
 #[cfg(feature = "cluster")]
 mod tests {
     use std::num::NonZeroU32;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use session_core::{
