@@ -81,7 +81,9 @@ async fn costs(store: &RedisStore, monitor: &mut Monitor, first: u8) -> Vec<(&'s
     cost!("sessions_of", store.sessions_of(&subject, 10));
     cost!("delete_one_of", store.delete_one_of(&subject, &key(7)));
     store.create(&key(8), &ada, none).await.unwrap();
+    store.create(&key(9), &ada, none).await.unwrap();
     monitor.commands();
+    cost!("delete_all_of but one", store.delete_all_of(&subject, Some(&key(8))));
     cost!("delete_all_of", store.delete_all_of(&subject, None));
     cost!("revoke", store.revoke(&key(1), Duration::from_secs(9)));
     cost!("revoke_all_of", store.revoke_all_of(&subject, Timestamp::from_millis(1), Duration::from_secs(9)));
@@ -126,6 +128,7 @@ async fn in_a_cluster_what_reaches_several_slots_takes_several_commands() {
         ("login at the limit of one", 7),
         ("sessions_of", 3),
         ("delete_one_of", 2),
+        ("delete_all_of but one", 6),
         ("delete_all_of", 3),
         ("revoke", 1),
         ("revoke_all_of", 1),

@@ -242,6 +242,59 @@ async fn sessions_of_a_server_that_was_emptied_are_gone_and_no_error() {
     create(&store, 1, Some("ada")).await;
 }
 
+/// What the documentation says a user of an access list needs.
+const COMMANDS: &str = "EVALSHA EVAL TIME TYPE EXISTS DEL PTTL PEXPIREAT GET SET HGET HMGET HSET HDEL ZADD ZREM ZRANGE ZREVRANGE \
+    ZRANDMEMBER";
+#[cfg(feature = "cluster")]
+const COMMANDS_IN_A_CLUSTER: &str = "CLUSTER|SLOTS ASKING ZSCORE ZRANGEBYSCORE";
+
+fn add_user(redis: &Redis, commands: &str) {
+    let commands: Vec<_> = commands.split_whitespace().map(|command| format!("+{}", command.to_lowercase())).collect();
+    let rule = ["ACL", "SETUSER", "shop", "on", ">secret", "~shop:*"];
+    redis.ask(&rule.into_iter().chain(commands.iter().map(String::as_str)).collect::<Vec<_>>()).unwrap();
+}
+
+/// Every verb once.
+async fn use_all(store: &RedisStore) {
+    let none = SubjectLimit::None;
+    create(store, 1, None).await;
+    create(store, 2, Some("ada")).await;
+    store.touch(&key(1)).await.unwrap();
+    store.update(&key(1), &record(None), Version::FIRST).await.unwrap();
+    store.rename(&key(1), &key(3), &record(Some("ada")), Version::FIRST.next(), end_oldest(1)).await.unwrap();
+    store.rename(&key(3), &key(4), &record(Some("ada")), Version::from_u64(3), none).await.unwrap();
+    store.update(&key(4), &record(Some("bob")), Version::from_u64(4)).await.unwrap();
+    assert_eq!(store.sessions_of("bob", 10).await.unwrap().len(), 1);
+    assert!(store.delete_one_of("bob", &key(1)).await.unwrap());
+    create(store, 5, Some("ada")).await;
+    assert_eq!(store.delete_all_of("ada", Some(&key(9))).await.unwrap(), 1);
+    assert!(store.revoke(&key(1), Duration::from_secs(60)).await.unwrap());
+    store.revoke_all_of("ada", Timestamp::from_millis(7), Duration::from_secs(60)).await.unwrap();
+    assert!(store.is_revoked(&[key(2)], Some("ada"), Timestamp::from_millis(7)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_user_who_may_do_what_is_named_and_nothing_else_is_enough() {
+    let Some(redis) = Redis::start() else { return };
+    add_user(&redis, COMMANDS);
+    let store = RedisStore::connect(&redis.url().replace("//", "//shop:secret@")).await.unwrap().timeout(PATIENCE);
+    let error = store.load(&key(1)).await.expect_err("these are not the shop's names");
+    assert_eq!(error.to_string(), "loading a session failed");
+    use_all(&store.prefix("shop").unwrap()).await;
+}
+
+#[cfg(feature = "cluster")]
+#[tokio::test]
+async fn in_a_cluster_too() {
+    let Some(cluster) = session_testing::servers::RedisCluster::start() else { return };
+    for node in cluster.nodes() {
+        add_user(node, &format!("{COMMANDS} {COMMANDS_IN_A_CLUSTER}"));
+    }
+    let url = cluster.nodes()[0].url().replace("//", "//shop:secret@");
+    let store = RedisStore::cluster(&[url]).await.unwrap().timeout(PATIENCE);
+    use_all(&store.prefix("shop").unwrap()).await;
+}
+
 #[tokio::test]
 async fn a_full_server_refuses_writers_and_still_lets_people_in_and_out() {
     let Some(redis) = Redis::start() else { return };
