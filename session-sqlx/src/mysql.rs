@@ -337,14 +337,15 @@ async fn end(on: &mut On, mut beyond: Vec<i64>, limit: &Limit) -> Result<(), Err
 }
 
 async fn delete(on: &mut On, key: &StoreKey, subject: Option<&str>) -> Result<bool, Error> {
-    // A rename that happens meanwhile is seen by the second one, and the session's number stays whatever happens then.
-    for statement in [DELETE, DELETE_RENAMED] {
-        let deleted = query(statement).bind(key.to_hex()).bind(subject).bind(subject).execute(&mut **on).await?;
-        if deleted.rows_affected() > 0 {
-            return Ok(true);
-        }
+    let deleted = query(DELETE).bind(key.to_hex()).bind(subject).bind(subject).execute(&mut **on).await?;
+    if deleted.rows_affected() > 0 {
+        return Ok(true);
     }
-    Ok(false)
+    // A rename that happened meanwhile is known by now, and the session's number stays, whatever it is renamed to next.
+    let renamed: Option<i64> = query_scalar(RENAMED).bind(key.to_hex()).fetch_optional(&mut **on).await?;
+    let Some(number) = renamed else { return Ok(false) };
+    let deleted = query(DELETE_NUMBER).bind(number).bind(subject).bind(subject).execute(&mut **on).await?;
+    Ok(deleted.rows_affected() > 0)
 }
 
 async fn delete_all(on: &mut On, subject: &str, except: Option<&str>) -> Result<u64, Error> {
@@ -436,11 +437,9 @@ const END: &str = "DELETE FROM sessions WHERE number = ? AND subject_hash = ?";
 
 const DELETE: &str = sql!("DELETE FROM sessions WHERE `key` = ? AND (? IS NULL OR subject_hash = ?) AND " live);
 
-const DELETE_RENAMED: &str = sql!(
-    "DELETE FROM sessions WHERE number =
-     (SELECT session FROM session_renames WHERE former = ? AND until > " now ")
-     AND (? IS NULL OR subject_hash = ?) AND " live
-);
+const RENAMED: &str = sql!("SELECT session FROM session_renames WHERE former = ? AND until > " now);
+
+const DELETE_NUMBER: &str = sql!("DELETE FROM sessions WHERE number = ? AND (? IS NULL OR subject_hash = ?) AND " live);
 
 const LIST: &str = sql!(
     "SELECT number, `key`, version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions

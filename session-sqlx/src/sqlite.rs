@@ -8,7 +8,8 @@ use session_core::{
     async_trait,
 };
 use sqlx::sqlite::{
-    Sqlite, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteRow, SqliteSynchronous,
+    Sqlite, SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteRow,
+    SqliteSynchronous,
 };
 use sqlx::{Connection as _, Error, Transaction, query, query_scalar, raw_sql};
 use tokio::time::sleep;
@@ -66,7 +67,8 @@ impl SqliteStore {
     }
 
     /// What suits sessions in a file: created if it is missing, a write-ahead log so that reading never waits for writing,
-    /// `synchronous = NORMAL`, and at most half a second of waiting for another writer.
+    /// `synchronous = NORMAL`, at most half a second of waiting for another writer, and `auto_vacuum = INCREMENTAL`, so that
+    /// a sweep can give back what a file has too much of.
     ///
     /// ```
     /// # use session_sqlx::SqliteStore;
@@ -79,6 +81,7 @@ impl SqliteStore {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .busy_timeout(Duration::from_millis(500))
     }
 
@@ -122,10 +125,24 @@ impl SqliteStore {
             if count(rows.rows_affected()) < batch {
                 break;
             }
-            // Who waits to write asks again now and then, and has to find the database free at times.
-            sleep(started.elapsed()).await;
+            yield_to_others(started).await;
         }
         Ok(taken)
+    }
+
+    /// Gives unused pages back, as many as records may be swept at most, if they are more than a quarter of the file.
+    async fn shrink(&self, limit: usize) -> Result<(), Error> {
+        let mut unused = i64::MAX;
+        for _ in 0..limit.div_ceil(BATCH) {
+            let started = Instant::now();
+            let now: Option<i64> = run!(self, |on| query_scalar(UNUSED).fetch_optional(on)).await?;
+            // In a file without `auto_vacuum` it stays as it is.
+            let Some(now) = now.filter(|now| *now < unused) else { break };
+            unused = now;
+            run!(self, |on| query(SHRINK).execute(on)).await?;
+            yield_to_others(started).await;
+        }
+        Ok(())
     }
 }
 
@@ -198,7 +215,9 @@ impl SessionStore for SqliteStore {
         for statement in SWEEP_THE_REST {
             failed(Verb::Sweep, self.take(statement, limit).await)?;
         }
-        failed(Verb::Sweep, self.take(SWEEP, limit).await)
+        let swept = failed(Verb::Sweep, self.take(SWEEP, limit).await)?;
+        failed(Verb::Sweep, self.shrink(limit).await)?;
+        Ok(swept)
     }
 
     async fn revoke(&self, key: &StoreKey, keep: Duration) -> Result<bool, StoreError> {
@@ -220,6 +239,11 @@ impl SessionStore for SqliteStore {
 
 /// The store at work.
 type On = SqliteConnection;
+
+/// Who waits to write asks again now and then, and has to find the database free at times.
+async fn yield_to_others(started: Instant) {
+    sleep(started.elapsed()).await;
+}
 
 async fn migrate(on: &mut On) -> Result<(), Error> {
     let mut on = begin(on).await?;
@@ -443,6 +467,11 @@ const SWEEP_THE_REST: [&str; 3] = [
     sweep!("session_revocations", "key", "until"),
     sweep!("session_subject_revocations", "subject_hash", "until"),
 ];
+
+const UNUSED: &str = "SELECT freelist_count FROM pragma_freelist_count, pragma_page_count
+     WHERE 4 * freelist_count > page_count AND freelist_count > 250";
+
+const SHRINK: &str = "PRAGMA incremental_vacuum (100)";
 
 /// What has expired is news again.
 const REVOKE: &str = sql!(

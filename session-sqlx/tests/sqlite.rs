@@ -167,3 +167,24 @@ async fn a_locked_database_is_an_error_within_the_busy_timeout_and_works_again_a
     assert!(store.touch(&key(1)).await.is_ok());
     assert!(store.create(&key(2), &record, end_oldest(3)).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_sweep_gives_the_disk_back() {
+    let file = File::bare().await.unwrap();
+    file.migrate().await.unwrap();
+    let fill = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 4000)
+        INSERT INTO sessions (key, version, created_at, seen_at, expires_at, idle, lifetime, record)
+        SELECT hex(n), 1, n, n, n, 1, 1, hex(zeroblob(1000)) FROM numbers";
+    let size = async || {
+        file.run("PRAGMA wal_checkpoint (TRUNCATE)").await;
+        fs::metadata(file.folder.join("sessions.db")).unwrap().len()
+    };
+    file.run(fill).await;
+    let full = size().await;
+    assert_eq!(file.store().sweep(usize::MAX).await.unwrap(), 4_000);
+    assert!(size().await < full / 4, "{} of {full} bytes", size().await);
+    file.run("PRAGMA auto_vacuum = NONE; VACUUM").await;
+    file.run(fill).await;
+    let swept = timeout(Duration::from_secs(20), file.store().sweep(usize::MAX)).await;
+    assert_eq!(swept.unwrap().unwrap(), 4_000, "a file that can't shrink is swept as well");
+}

@@ -6,14 +6,15 @@ use sqlx::{AssertSqlSafe, Row as _, query, raw_sql};
 use super::*;
 
 /// Statements, and the index that finds their rows.
-const STATEMENTS: [(&str, &str); 15] = [
+const STATEMENTS: [(&str, &str); 16] = [
     (LOAD, "sessions_by_key"),
     (WRITE, "sessions_by_key"),
     (VERSION, "sessions_by_key"),
     (TOUCH, "sessions_by_key"),
     (REMEMBER, "sessions_by_key"),
     (DELETE, "sessions_by_key"),
-    (DELETE_RENAMED, "PRIMARY"),
+    (RENAMED, "PRIMARY"),
+    (DELETE_NUMBER, "PRIMARY"),
     (END, "PRIMARY"),
     (TAKE_TURNS, "PRIMARY"),
     (NUMBERS, "sessions_by_key"),

@@ -253,16 +253,23 @@ pub(crate) async fn an_error_says_nothing_about_a_session(database: impl Databas
 
 pub(crate) async fn a_sweep_leaves_neither_sessions_nor_former_keys_nor_revocations(database: impl Database) {
     database.migrate().await.unwrap();
-    let (store, short) = (database.store(), record("lovelace", ms(30)));
+    let (store, record) = (database.store(), record("lovelace", HOUR));
     for number in 0..10 {
-        created(&store, &key(number), &short).await;
-        renamed(&store, &key(number), &key(100 + number), &short).await;
-        store.revoke(&key(number), ms(30)).await.unwrap();
-        store.revoke_all_of(&format!("lovelace {number}"), Timestamp::from_millis(0), ms(30)).await.unwrap();
+        created(&store, &key(number), &record).await;
+        renamed(&store, &key(number), &key(100 + number), &record).await;
+        store.revoke(&key(number), HOUR).await.unwrap();
+        store.revoke_all_of(&format!("lovelace {number}"), Timestamp::from_millis(0), HOUR).await.unwrap();
     }
-    created(&store, &key(200), &record("lovelace", HOUR)).await;
+    for (table, deadline) in [
+        ("sessions", "expires_at"),
+        ("session_renames", "until"),
+        ("session_revocations", "until"),
+        ("session_subject_revocations", "until"),
+    ] {
+        database.run(&format!("UPDATE {table} SET {deadline} = 1")).await;
+    }
+    created(&store, &key(200), &record).await;
     store.revoke(&key(200), HOUR).await.unwrap();
-    sleep(ms(80)).await;
     assert_eq!(store.sweep(4).await.unwrap(), 4);
     for table in ["session_renames", "session_revocations", "session_subject_revocations"] {
         assert_eq!(
