@@ -3,16 +3,14 @@
 mod shards;
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::fmt;
-use std::future::poll_fn;
-use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::Poll;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::error::StoreError;
@@ -25,10 +23,23 @@ use crate::verb::Verb;
 use shards::{Entry, Locked, Renamed, RevokedSubject, SHARDS, Shard, Shards};
 
 /// Every so many creations sweep one shard, so that memory comes back without anybody calling `sweep`.
-const CREATIONS_PER_SWEEP: usize = 16;
+const CREATIONS_PER_SWEEP: usize = 4;
+
+/// What they drop at most: more than is created meanwhile, and little enough for a request to wait for.
+const SWEPT_BY_A_CREATION: usize = 16;
+
+/// So many sessions are dropped at once by a sweep, which takes about a tenth of a millisecond.
+const SWEPT_AT_ONCE: usize = 16;
+
+/// So much room is made at once when the store is full, if there is what has expired.
+const ROOM_MADE: usize = 1_000;
 
 /// Keeps sessions in memory. It holds a bounded number of them: at its capacity it makes room by dropping expired
 /// ones, and then refuses new anonymous sessions; live ones are never evicted, and people can still log in.
+///
+/// A [`sweep`](SessionStore::sweep) has a thread of its own and rests for most of the time, so that requests don't wait for it,
+/// whatever the runtime and however many processors there are. It drops about ten thousand sessions a second. Their memory goes
+/// back to the allocator, so new sessions get it; how much of it goes back to the system is up to the allocator.
 ///
 /// Clones share the same sessions. They end with the process: use another store to survive a restart or to serve
 /// from several machines.
@@ -126,39 +137,44 @@ impl MemoryStore {
 }
 
 impl Memory {
-    /// Drops what has expired in one shard, at most `limit` of each kind, and gives its memory back.
-    fn sweep_shard(&self, place: usize, limit: usize) -> usize {
-        let now = self.clock.now();
-        let over: Vec<_> = {
-            let mut shard = self.shards.at(place);
-            let Shard { sessions, renamed, revoked } = &mut *shard;
-            let over = sessions.extract_if(|_, entry| entry.times.is_over(now)).take(limit).collect();
-            renamed.extract_if(|_, renamed| renamed.until <= now).take(limit).for_each(drop);
-            revoked.extract_if(|_, until| *until <= now).take(limit).for_each(drop);
-            shrink(sessions);
-            shrink(renamed);
-            shrink(revoked);
-            over
-        };
-        for (key, entry) in &over {
-            self.shards.forget(entry, key);
+    /// Drops what has expired in all shards, at most `limit` of each kind.
+    fn sweep(&self, limit: usize, rest: impl Fn(Duration)) -> usize {
+        let mut swept = 0;
+        for _ in 0..SHARDS {
+            if swept < limit {
+                swept += self.sweep_next_shard(limit - swept, &rest);
+            }
         }
-        let mut subjects = self.shards.subjects_at(place);
-        subjects.revoked.extract_if(|_, revoked| revoked.until <= now).take(limit).for_each(drop);
-        shrink(&mut subjects.revoked);
-        shrink(&mut subjects.sessions);
-        self.leave(over.len());
-        over.len()
+        swept
     }
 
-    fn sweep_next_shard(&self, limit: usize) -> usize {
-        self.sweep_shard(self.counters.next_to_sweep.fetch_add(1, Ordering::Relaxed), limit)
+    /// Drops what has expired in one shard, at most `limit` of each kind, and gives its memory back. After every few
+    /// sessions it calls `rest` with the time that these took.
+    fn sweep_next_shard(&self, limit: usize, rest: impl Fn(Duration)) -> usize {
+        let place = self.counters.next_to_sweep.fetch_add(1, Ordering::Relaxed);
+        let now = self.clock.now();
+        let mut swept = 0;
+        let over = self.shards.at(place).over(now, limit);
+        for keys in over.chunks(SWEPT_AT_ONCE) {
+            let start = Instant::now();
+            let over = self.shards.at(place).take_over(keys, now);
+            for (key, entry) in &over {
+                self.shards.forget(entry, key);
+            }
+            self.leave(over.len());
+            swept += over.len();
+            drop(over);
+            rest(start.elapsed());
+        }
+        self.shards.at(place).tidy(now, limit);
+        self.shards.subjects_at(place).tidy(now, limit);
+        swept
     }
 
     /// Counts one more session in, unless the store is full.
     fn enter(&self, record: &Record) -> Result<(), StoreError> {
         if self.counters.creations.fetch_add(1, Ordering::Relaxed).is_multiple_of(CREATIONS_PER_SWEEP) {
-            self.sweep_next_shard(usize::MAX);
+            self.sweep_next_shard(SWEPT_BY_A_CREATION, drop);
         }
         let room = |held: usize| (record.subject.is_some() || held < self.capacity).then_some(held + 1);
         let enter = || self.counters.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok();
@@ -177,9 +193,12 @@ impl Memory {
         if shards == SHARDS {
             self.counters.searched.store(now, Ordering::Relaxed);
         }
-        // All of them: who comes next within the tenth of a second finds the room that is left.
+        // A good part: who comes next within the tenth of a second finds the room that is left.
+        let mut swept = 0;
         for _ in 0..shards {
-            self.sweep_next_shard(usize::MAX);
+            if swept < ROOM_MADE {
+                swept += self.sweep_next_shard(SWEPT_BY_A_CREATION, drop);
+            }
         }
         self.counters.held.load(Ordering::Relaxed) < self.capacity
     }
@@ -300,10 +319,10 @@ impl Memory {
     }
 }
 
-fn shrink<K: Eq + Hash, T>(map: &mut HashMap<K, T>) {
-    if map.capacity() > 2 * map.len().max(16) {
-        map.shrink_to_fit();
-    }
+/// Leaves nearly all of the time to others, also where there is one processor. On a busy machine what `took` long was mostly
+/// waiting, so the rest is bounded.
+fn rest(took: Duration) {
+    thread::sleep((19 * took).min(Duration::from_millis(5)));
 }
 
 impl Default for MemoryStore {
@@ -449,14 +468,14 @@ impl SessionStore for MemoryStore {
     }
 
     async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
-        let mut swept = 0;
-        for _ in 0..SHARDS {
-            if swept < limit {
-                swept += self.0.sweep_next_shard(limit - swept);
-                let_others_run().await;
-            }
-        }
-        Ok(swept)
+        let (memory, (done, swept)) = (Arc::clone(&self.0), oneshot::channel());
+        // Not on a thread of the runtime: whatever waits there, the network too, would wait for it.
+        let sweep = move || done.send(memory.sweep(limit, rest));
+        thread::Builder::new()
+            .name("session sweep".to_owned())
+            .spawn(sweep)
+            .map_err(|error| Verb::Sweep.failed(error))?;
+        swept.await.map_err(|error| Verb::Sweep.failed(error))
     }
 
     async fn revoke(&self, key: &StoreKey, keep: Duration) -> Result<bool, StoreError> {
@@ -488,19 +507,6 @@ impl SessionStore for MemoryStore {
         };
         Ok(keys.iter().any(key_is) || subject.is_some_and(subject_is))
     }
-}
-
-/// Gives the thread back to the runtime once, whichever it is.
-async fn let_others_run() {
-    let mut ran = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut ran, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(test)]

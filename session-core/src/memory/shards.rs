@@ -4,10 +4,9 @@
 //! begins, changes its key or its subject only under that subject's lock, so who holds it sees all of the subject's
 //! sessions; it may end at any time.
 
-use std::array;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Timestamp;
@@ -16,12 +15,13 @@ use crate::id::StoreKey;
 use crate::record::Record;
 use crate::store::{Loaded, Version};
 
-/// With a million sessions a shard holds 4,000, so sweeping one keeps its lock for well under a millisecond.
-pub(super) const SHARDS: usize = 256;
+/// With a million sessions a shard holds 1,000: searching it or moving it to less room keeps its lock for about a tenth of a
+/// millisecond.
+pub(super) const SHARDS: usize = 1_024;
 
 pub(super) struct Shards {
-    keys: [Mutex<Shard>; SHARDS],
-    subjects: [Mutex<Subjects>; SHARDS],
+    keys: Box<[Mutex<Shard>]>,
+    subjects: Box<[Mutex<Subjects>]>,
     hasher: RandomState,
 }
 
@@ -65,8 +65,8 @@ pub(super) struct RevokedSubject {
 impl Shards {
     pub(super) fn new() -> Self {
         Self {
-            keys: array::from_fn(|_| Mutex::default()),
-            subjects: array::from_fn(|_| Mutex::default()),
+            keys: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            subjects: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
         }
     }
@@ -103,7 +103,7 @@ impl Shards {
     }
 
     fn subject_place(&self, subject: &str) -> usize {
-        // The remainder is below 256.
+        // The remainder is below 1,024.
         (self.hasher.hash_one(subject) % SHARDS as u64) as usize
     }
 
@@ -147,12 +147,41 @@ impl Shard {
         self.sessions.insert(*key, entry).is_some()
     }
 
+    /// Keys of sessions that have expired.
+    pub(super) fn over(&self, now: Timestamp, limit: usize) -> Vec<StoreKey> {
+        let over = self.sessions.iter().filter(|(_, entry)| entry.times.is_over(now));
+        over.map(|(key, _)| *key).take(limit).collect()
+    }
+
+    /// Takes out those that are expired still.
+    pub(super) fn take_over(&mut self, keys: &[StoreKey], now: Timestamp) -> Vec<(StoreKey, Entry)> {
+        let over = keys.iter().filter(|key| self.sessions.get(*key).is_some_and(|entry| entry.times.is_over(now)));
+        let over: Vec<_> = over.copied().collect();
+        over.into_iter().filter_map(|key| self.sessions.remove_entry(&key)).collect()
+    }
+
+    /// Drops what else has expired, at most `limit` of each kind, and gives room back that isn't needed.
+    pub(super) fn tidy(&mut self, now: Timestamp, limit: usize) {
+        self.renamed.extract_if(|_, renamed| renamed.until <= now).take(limit).for_each(drop);
+        self.revoked.extract_if(|_, until| *until <= now).take(limit).for_each(drop);
+        shrink(&mut self.sessions);
+        shrink(&mut self.renamed);
+        shrink(&mut self.revoked);
+    }
+
     pub(super) fn renamed_to(&self, key: &StoreKey, now: Timestamp) -> Option<StoreKey> {
         self.renamed.get(key).filter(|renamed| renamed.until > now).map(|renamed| renamed.to)
     }
 }
 
 impl Subjects {
+    /// As [`Shard::tidy`].
+    pub(super) fn tidy(&mut self, now: Timestamp, limit: usize) {
+        self.revoked.extract_if(|_, revoked| revoked.until <= now).take(limit).for_each(drop);
+        shrink(&mut self.revoked);
+        shrink(&mut self.sessions);
+    }
+
     pub(super) fn remember(&mut self, subject: &str, key: &StoreKey) {
         self.replace(subject, &[], key);
     }
@@ -197,7 +226,7 @@ impl Entry {
 pub(super) struct Locked<'a, T>(Vec<(usize, MutexGuard<'a, T>)>);
 
 impl<'a, T> Locked<'a, T> {
-    fn new(shards: &'a [Mutex<T>; SHARDS], mut places: Vec<usize>) -> Self {
+    fn new(shards: &'a [Mutex<T>], mut places: Vec<usize>) -> Self {
         places.sort_unstable();
         places.dedup();
         Self(places.into_iter().map(|place| (place, lock(&shards[place]))).collect())
@@ -227,9 +256,16 @@ impl LockedSubjects<'_> {
     }
 }
 
-/// Keys are hashes: any byte spreads them evenly.
+/// Keys are hashes: any bytes spread them evenly.
 fn place(key: &StoreKey) -> usize {
-    usize::from(key.as_bytes()[0])
+    let [first, second, ..] = key.as_bytes();
+    usize::from(u16::from_be_bytes([*first, *second])) % SHARDS
+}
+
+fn shrink<K: Eq + Hash, T>(map: &mut HashMap<K, T>) {
+    if map.capacity() > 2 * map.len().max(16) {
+        map.shrink_to_fit();
+    }
 }
 
 fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {

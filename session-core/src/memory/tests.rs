@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::*;
@@ -27,25 +29,62 @@ fn stopped() -> (MemoryStore, Arc<ManualClock>) {
 #[tokio::test]
 async fn memory_comes_back_after_a_sweep() {
     let (store, clock) = stopped();
-    for number in 0..20_000 {
-        store
-            .create(&key(number), &record(if number % 100 == 0 { 1_000 } else { 10 }, None), SubjectLimit::None)
-            .await
-            .unwrap();
+    for number in 0..60_000 {
+        let seconds = if number % 100 == 0 { 1_000 } else { 10 };
+        store.create(&key(number), &record(seconds, None), SubjectLimit::None).await.unwrap();
     }
     let full = store.room();
-    assert!(full >= 20_000);
+    assert!(full >= 60_000);
     clock.advance(Duration::from_secs(10));
-    assert_eq!((store.live(), held(&store)), (200, 20_000));
+    assert_eq!((store.live(), held(&store)), (600, 60_000));
     assert_eq!(store.sweep(500).await.unwrap(), 500);
-    assert_eq!(held(&store), 19_500);
-    assert_eq!(store.sweep(usize::MAX).await.unwrap(), 19_300);
+    assert_eq!(held(&store), 59_500);
+    assert_eq!(store.0.sweep(usize::MAX, drop), 58_900, "without rests, as nobody waits");
     assert_eq!(store.sweep(usize::MAX).await.unwrap(), 0);
-    assert_eq!((store.live(), held(&store)), (200, 200));
+    assert_eq!((store.live(), held(&store)), (600, 600));
     assert!(store.room() < full / 4, "{} of {full}", store.room());
-    for number in (0..20_000).step_by(100) {
+    for number in (0..60_000).step_by(100) {
         assert!(store.load(&key(number)).await.unwrap().is_some());
     }
+}
+
+/// Knows on which threads it was asked.
+struct Witness(Mutex<Vec<ThreadId>>);
+
+impl Clock for Witness {
+    fn now(&self) -> Timestamp {
+        self.0.lock().unwrap().push(thread::current().id());
+        Timestamp::from_millis(0)
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_has_a_thread_of_its_own() {
+    let clock = Arc::new(Witness(Mutex::default()));
+    assert_eq!(MemoryStore::new().clock(Arc::clone(&clock)).sweep(10).await.unwrap(), 0);
+    let threads = clock.0.lock().unwrap();
+    assert!(!threads.is_empty() && !threads.contains(&thread::current().id()));
+}
+
+#[tokio::test]
+async fn a_creation_drops_no_more_than_a_little() {
+    let (store, clock) = stopped();
+    // The next creation is not one of those that sweep anyway.
+    let store = store.capacity(60_001);
+    for number in 0..60_001 {
+        store.create(&key(number), &record(10, None), SubjectLimit::None).await.unwrap();
+    }
+    clock.advance(Duration::from_secs(10));
+    let mut before = held(&store);
+    for number in 60_001..60_100 {
+        store.create(&key(number), &record(10, None), SubjectLimit::None).await.unwrap();
+        let dropped = before + 1 - held(&store);
+        // It finds the store full.
+        let most = if number == 60_001 { ROOM_MADE + SWEPT_BY_A_CREATION } else { SWEPT_BY_A_CREATION };
+        assert!(dropped <= most, "{dropped} by {number}");
+        before = held(&store);
+    }
+    assert!(before > 58_000, "{before}");
 }
 
 #[tokio::test]
@@ -55,7 +94,7 @@ async fn memory_comes_back_though_nobody_sweeps() {
         store.create(&key(number), &record(1, None), SubjectLimit::None).await.unwrap();
         clock.advance(Duration::from_millis(1));
     }
-    // 1,000 are alive at any time; a creation sweeps a sixteenth of a shard.
+    // 1,000 are alive at any time; each fourth creation sweeps a shard.
     assert!(held(&store) < 10_000, "{}", held(&store));
 }
 
