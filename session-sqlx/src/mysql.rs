@@ -1,6 +1,6 @@
 //! The store on MySQL and MariaDB.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use session_core::{
     Create, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch, Update, Verb, Version,
@@ -8,14 +8,15 @@ use session_core::{
 };
 use sqlx::mysql::{MySql, MySqlPool, MySqlRow};
 use sqlx::{Error, query, query_scalar, raw_sql};
+use tokio::time::sleep;
 
 use crate::lent::{Lent, run};
 use crate::shared::{
     Limit, Listing, again, count, failed, hash, idle, integer, is_taken, json, lifetime, loaded, millis, subject_hash,
 };
 
-/// So many rows does a sweep delete in one statement.
-const BATCH: usize = 1_000;
+/// So many rows does a sweep delete in one statement, and then pauses for as long as that took.
+const BATCH: usize = 100;
 
 /// So many rows has the table of locks.
 const LOCKS: u32 = 256;
@@ -99,12 +100,13 @@ impl MySqlStore {
     async fn take(&self, statement: &'static str, limit: usize) -> Result<usize, Error> {
         let mut taken = 0;
         while taken < limit {
-            let batch = BATCH.min(limit - taken);
+            let (started, batch) = (Instant::now(), BATCH.min(limit - taken));
             let rows = run!(self, |on| query(statement).bind(integer(batch as u64)).execute(&mut **on)).await?;
             taken += count(rows.rows_affected());
             if count(rows.rows_affected()) < batch {
                 break;
             }
+            sleep(started.elapsed()).await;
         }
         Ok(taken)
     }
@@ -386,9 +388,12 @@ async fn is_revoked(on: &mut On, keys: &[StoreKey], subject: Option<&str>, made:
 
 /// A statement: texts, and between them the database's clock in milliseconds, and whether a record is alive. The clock is
 /// the same at each place of one statement.
+///
+/// Sessions are found by their key, their number or their subject alone, and `+ 0` and `COALESCE` hide their other columns
+/// from the optimizer. In a small table it may take the index on the deadline else, and lock everybody's rows.
 macro_rules! sql {
     (@now) => { "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000" };
-    (@live) => { concat!("expires_at > ", sql!(@now)) };
+    (@live) => { concat!("expires_at + 0 > ", sql!(@now)) };
     (@$text:literal) => { $text };
     ($($part:tt)+) => { concat!($(sql!(@$part)),+) };
 }
@@ -424,7 +429,7 @@ const REMEMBER: &str = sql!(
      WHERE `key` = ? AND version = ? AND " live " FOR UPDATE"
 );
 
-const FREE: &str = sql!("DELETE FROM sessions WHERE `key` = ? AND expires_at <= " now);
+const FREE: &str = sql!("DELETE FROM sessions WHERE `key` = ? AND expires_at + 0 <= " now);
 
 const TAKE_TURNS: &str = "UPDATE session_locks SET uses = uses + 1 WHERE number = ?";
 
@@ -433,13 +438,15 @@ const BEYOND: &str = sql!(
      ORDER BY created_at DESC, number DESC LIMIT 1000000 OFFSET ?"
 );
 
-const END: &str = "DELETE FROM sessions WHERE number = ? AND subject_hash = ?";
+const END: &str = "DELETE FROM sessions WHERE number = ? AND COALESCE(subject_hash, '') = ?";
 
-const DELETE: &str = sql!("DELETE FROM sessions WHERE `key` = ? AND (? IS NULL OR subject_hash = ?) AND " live);
+const DELETE: &str =
+    sql!("DELETE FROM sessions WHERE `key` = ? AND (? IS NULL OR COALESCE(subject_hash, '') = ?) AND " live);
 
-const RENAMED: &str = sql!("SELECT session FROM session_renames WHERE former = ? AND until > " now);
+const RENAMED: &str = sql!("SELECT session FROM session_renames WHERE former = ? AND until + 0 > " now);
 
-const DELETE_NUMBER: &str = sql!("DELETE FROM sessions WHERE number = ? AND (? IS NULL OR subject_hash = ?) AND " live);
+const DELETE_NUMBER: &str =
+    sql!("DELETE FROM sessions WHERE number = ? AND (? IS NULL OR COALESCE(subject_hash, '') = ?) AND " live);
 
 const LIST: &str = sql!(
     "SELECT number, `key`, version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions
@@ -450,10 +457,10 @@ const LIST: &str = sql!(
 /// The session that has this key or had it.
 const NUMBERS: &str = sql!(
     "SELECT number FROM sessions WHERE `key` = ? AND " live "
-     UNION ALL SELECT session FROM session_renames WHERE former = ? AND until > " now
+     UNION ALL SELECT session FROM session_renames WHERE former = ? AND until + 0 > " now
 );
 
-const DELETE_ALL: &str = sql!("DELETE FROM sessions WHERE subject_hash = ? AND number NOT IN (?, ?) AND " live);
+const DELETE_ALL: &str = sql!("DELETE FROM sessions WHERE subject_hash = ? AND number + 0 NOT IN (?, ?) AND " live);
 
 macro_rules! sweep {
     ($table:literal, $deadline:literal) => {
@@ -472,7 +479,7 @@ const SWEEP_THE_REST: [&str; 3] = [
 const REVOKE: &str = sql!("INSERT IGNORE INTO session_revocations (`key`, until) VALUES (?, " now " + ?)");
 
 /// What has expired is news again.
-const FREE_REVOCATION: &str = sql!("DELETE FROM session_revocations WHERE `key` = ? AND until <= " now);
+const FREE_REVOCATION: &str = sql!("DELETE FROM session_revocations WHERE `key` = ? AND until + 0 <= " now);
 
 const REVOKE_FOR_LONGER: &str = sql!(
     "INSERT INTO session_revocations (`key`, until) VALUES (?, " now " + ?)

@@ -19,7 +19,11 @@ use crate::shared::{
 };
 
 /// So many rows does a sweep delete in one statement: nobody else writes meanwhile.
-const BATCH: usize = 100;
+const BATCH: usize = 10;
+
+/// So many times as long as a statement of it took does a sweep pause: who waits to write asks again now and then, and has to
+/// find the database free.
+const PAUSE: u32 = 4;
 
 /// Keeps sessions in an SQLite database of yours: one file, one machine, nothing to install. Clones use the same pool.
 ///
@@ -125,7 +129,7 @@ impl SqliteStore {
             if count(rows.rows_affected()) < batch {
                 break;
             }
-            yield_to_others(started).await;
+            sleep(started.elapsed() * PAUSE).await;
         }
         Ok(taken)
     }
@@ -140,7 +144,7 @@ impl SqliteStore {
             let Some(now) = now.filter(|now| *now < unused) else { break };
             unused = now;
             run!(self, |on| query(SHRINK).execute(on)).await?;
-            yield_to_others(started).await;
+            sleep(started.elapsed() * PAUSE).await;
         }
         Ok(())
     }
@@ -239,11 +243,6 @@ impl SessionStore for SqliteStore {
 
 /// The store at work.
 type On = SqliteConnection;
-
-/// Who waits to write asks again now and then, and has to find the database free at times.
-async fn yield_to_others(started: Instant) {
-    sleep(started.elapsed()).await;
-}
 
 async fn migrate(on: &mut On) -> Result<(), Error> {
     let mut on = begin(on).await?;
@@ -471,7 +470,7 @@ const SWEEP_THE_REST: [&str; 3] = [
 const UNUSED: &str = "SELECT freelist_count FROM pragma_freelist_count, pragma_page_count
      WHERE 4 * freelist_count > page_count AND freelist_count > 250";
 
-const SHRINK: &str = "PRAGMA incremental_vacuum (100)";
+const SHRINK: &str = "PRAGMA incremental_vacuum (10)";
 
 /// What has expired is news again.
 const REVOKE: &str = sql!(

@@ -39,18 +39,22 @@ async fn every_statement_finds_its_rows_by_an_index() {
     let Some(server) = servers::MariaDb::start() else { return };
     let store = MySqlStore::new(MySqlPool::connect(&server.url()).await.unwrap());
     store.migrate().await.unwrap();
-    raw_sql(MANY).execute(&store.0).await.unwrap();
-    let the_rest = SWEEP_THE_REST.map(|statement| (statement, "_by_deadline"));
-    for (statement, index) in STATEMENTS.into_iter().chain(the_rest) {
-        // A session that is there and alive, so that nothing is decided before a table is read.
-        let filled = statement.replace("LIMIT ?", "LIMIT 9").replace("OFFSET ?", "OFFSET 1");
-        let filled = filled.replace("subject_hash = ?", "subject_hash = MD5(6666)");
-        let filled = filled.replace("number = ?", "number = 20000").replace("version = ?", "version = 1");
-        let filled = filled.replace('?', "MD5(20000)");
-        let plan = query(AssertSqlSafe(format!("EXPLAIN {filled}"))).fetch_all(&store.0).await.unwrap();
-        let whole = |access: Option<&str>| ["ALL", "index"].contains(&access.unwrap_or_default());
-        assert!(!plan.iter().any(|step| whole(step.get("type"))), "{statement} reads a whole table");
-        let by = |used: Option<&str>| used.is_some_and(|used| used.ends_with(index));
-        assert!(plan.iter().any(|step| by(step.get("key"))), "{statement} does without {index}");
+    // In an empty table all indexes cost the same, and what locks rows must not take one that others go along.
+    for fill in ["DO 0", MANY] {
+        raw_sql(fill).execute(&store.0).await.unwrap();
+        let the_rest = SWEEP_THE_REST.map(|statement| (statement, "_by_deadline"));
+        for (statement, index) in STATEMENTS.into_iter().chain(the_rest) {
+            // A session that is there and alive, so that nothing is decided before a table is read.
+            let filled = statement.replace("LIMIT ?", "LIMIT 9").replace("OFFSET ?", "OFFSET 1");
+            let filled = filled.replace("subject_hash = ?", "subject_hash = MD5(6666)");
+            let filled = filled.replace("number = ?", "number = 20000").replace("version = ?", "version = 1");
+            let filled = filled.replace('?', "MD5(20000)");
+            let plan = query(AssertSqlSafe(format!("EXPLAIN {filled}"))).fetch_all(&store.0).await.unwrap();
+            let whole = |access: Option<&str>| ["ALL", "index"].contains(&access.unwrap_or_default());
+            assert!(!plan.iter().any(|step| whole(step.get("type"))), "{statement} reads a whole table");
+            let used: Vec<&str> = plan.iter().filter_map(|step| step.get("key")).collect();
+            let nothing_to_read = fill != MANY && used.is_empty();
+            assert!(nothing_to_read || used.iter().any(|used| used.ends_with(index)), "{statement} takes {used:?}");
+        }
     }
 }
