@@ -112,8 +112,8 @@ impl Operation<'_> {
                 return Ok(if matches!(refused, Admission::Full) { Update::Full } else { Update::Gone });
             }
         };
-        let times = match self.depart(&from, &to, record, seen).await? {
-            Ok(times) => times,
+        let moment = match self.depart(&from, &to, record, seen).await? {
+            Ok(moment) => moment,
             Err(outcome) => {
                 self.take_back(&to, &from, subject.map(|subject| (subject, &entered))).await;
                 return Ok(outcome);
@@ -127,7 +127,7 @@ impl Operation<'_> {
                     self.succeed(subject, &from, &to).await?;
                 }
             }
-            self.arrive(&to, &from, times).await
+            self.arrive(&to, &from, moment).await
         };
         if let Err(error) = arrival.await {
             tracing::warn!(%error, "a renamed session is left to the next request for it");

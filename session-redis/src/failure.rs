@@ -17,7 +17,7 @@ pub(crate) enum Failure {
     #[error("the server belongs to a Redis Cluster; make the store with RedisStore::cluster")]
     InCluster,
     #[cfg(feature = "sentinel")]
-    #[error("no sentinel knows a primary of this service that is one")]
+    #[error("no sentinel knows a primary of this service")]
     NoPrimary,
     #[cfg(feature = "cluster")]
     #[error("no node of the cluster said which node has this key")]

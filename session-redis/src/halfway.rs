@@ -13,22 +13,32 @@ pub(crate) fn burn(fuse: &AtomicUsize) -> Result<(), Failure> {
 #[cfg(feature = "cluster")]
 mod tests {
     use std::num::NonZeroU32;
-    use std::sync::Arc;
+    use std::sync::{Arc, OnceLock};
     use std::time::Duration;
 
     use session_core::{
-        Create, Expiry, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Update, Version,
+        Create, Expiry, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Touch, Update, Version,
     };
     use session_testing::servers::RedisCluster;
 
     use super::*;
     use crate::RedisStore;
+    use crate::operation::Operation;
+    use crate::steps::Admission;
 
     const VISITOR: u8 = 1;
     const NEW: u8 = 2;
     const NEXT: u8 = 3;
     const X: u8 = 4;
     const Y: u8 = 5;
+
+    /// On one cluster for all tests.
+    async fn store() -> Option<(&'static RedisCluster, RedisStore)> {
+        static CLUSTER: OnceLock<Option<RedisCluster>> = OnceLock::new();
+        let cluster = CLUSTER.get_or_init(RedisCluster::start).as_ref()?;
+        let store = RedisStore::cluster(&[cluster.nodes()[0].url()]).await.unwrap();
+        Some((cluster, store.timeout(Duration::from_secs(20))))
+    }
 
     fn key(number: u8) -> StoreKey {
         StoreKey::from_bytes([number; 32])
@@ -108,8 +118,7 @@ mod tests {
 
     /// Plays a scene again and again, with a process that gets one command further each time, until it gets to the end.
     async fn at_every_step(name: &str, scene: impl AsyncFn(&RedisStore, usize) -> bool) {
-        let Some(cluster) = RedisCluster::start() else { return };
-        let store = RedisStore::cluster(&[cluster.nodes()[0].url()]).await.unwrap().timeout(Duration::from_secs(20));
+        let Some((_, store)) = store().await else { return };
         for commands in 0..50 {
             if scene(&store, commands).await {
                 println!("{name}: {commands} commands");
@@ -229,8 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_login_that_was_given_up_counts_for_a_minute_at_most() {
-        let Some(cluster) = RedisCluster::start() else { return };
-        let store = RedisStore::cluster(&[cluster.nodes()[0].url()]).await.unwrap().timeout(Duration::from_secs(20));
+        let Some((cluster, store)) = store().await else { return };
         let processes = Processes::on(&store, "flight", 3);
         processes.create(VISITOR, None).await;
         login(&processes.ours, Some("ada")).await.expect_err("it ends before its moment");
@@ -242,5 +250,99 @@ mod tests {
         cluster.primary_of(&name).ask(&["HSET", &name, "seen", &(seen - 61_000).to_string()]).unwrap();
         assert_eq!(next().await, Create::Created);
         assert_eq!(processes.live().await, [VISITOR, NEXT]);
+
+        let processes = Processes::on(&store, "reserved", 1);
+        let created = processes.ours.create(&key(NEW), &record(Some("ada")), refuse).await;
+        created.expect_err("it ends when the key is reserved");
+        let name = format!("reserved-1:{}", key(NEW).to_hex());
+        let left = cluster.primary_of(&name).ask(&["PTTL", &name]).unwrap().parse::<i64>().unwrap();
+        assert!((50_000..=60_000).contains(&left), "{left}");
+    }
+    #[tokio::test]
+    async fn what_has_moved_and_not_arrived_is_there_in_every_verb() {
+        let Some((_, store)) = store().await else { return };
+        for verb in 0..8 {
+            let processes = Processes::on(&store, &format!("moved-{verb}"), 4);
+            processes.create(VISITOR, Some("ada")).await;
+            assert_eq!(login(&processes.ours, Some("ada")).await.unwrap(), Update::Updated);
+            let (others, second, ada) = (&processes.others, Version::FIRST.next(), record(Some("ada")));
+            match verb {
+                0 => assert!(others.load(&key(NEW)).await.unwrap().is_some()),
+                1 => assert_eq!(others.touch(&key(NEW)).await.unwrap(), Touch::Touched),
+                2 => assert_eq!(others.update(&key(NEW), &ada, second).await.unwrap(), Update::Updated),
+                3 => {
+                    let renamed = others.rename(&key(NEW), &key(NEXT), &ada, second, SubjectLimit::None).await;
+                    assert_eq!(renamed.unwrap(), Update::Updated);
+                }
+                4 => assert!(others.delete(&key(NEW)).await.unwrap()),
+                5 => assert!(others.delete_one_of("ada", &key(NEW)).await.unwrap()),
+                6 => assert_eq!(others.delete_all_of("ada", None).await.unwrap(), 1),
+                _ => assert_eq!(others.sessions_of("ada", 10).await.unwrap().len(), 1),
+            }
+            let expected = match verb {
+                3 => vec![NEXT],
+                4..=6 => vec![],
+                _ => vec![NEW],
+            };
+            assert_eq!(processes.live().await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_condemned_ends_wherever_the_session_goes() {
+        let Some((cluster, store)) = store().await else { return };
+        // As another login does that is not finished.
+        let condemn = |prefix: &str, number: u8| {
+            let index = format!("{prefix}:{{of:ada}}");
+            let hex = key(number).to_hex();
+            assert_eq!(cluster.primary_of(&index).ask(&["ZADD", &index, "XX", "CH", "-5", &hex]).unwrap(), "1");
+        };
+        let processes = Processes::on(&store, "condemned", usize::MAX);
+        processes.create(X, Some("ada")).await;
+        processes.create(VISITOR, Some("ada")).await;
+        condemn(processes.others.names.prefix(), VISITOR);
+        assert_eq!(login(&processes.ours, Some("ada")).await.unwrap(), Update::Gone, "it must not escape");
+        assert_eq!(processes.live().await, [VISITOR, X], "it is another login's to end");
+        processes.others.create(&key(Y), &record(Some("ada")), two()).await.unwrap();
+        assert_eq!(processes.live().await, [X, Y]);
+
+        let processes = Processes::on(&store, "escaping", 4);
+        processes.create(VISITOR, Some("ada")).await;
+        assert_eq!(login(&processes.ours, Some("ada")).await.unwrap(), Update::Updated);
+        condemn(processes.others.names.prefix(), VISITOR);
+        assert_eq!(processes.load(NEW).await, None, "it was condemned before it arrived");
+        assert!(processes.live().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_left_its_index_takes_nobodys_place() {
+        let Some((_, store)) = store().await else { return };
+        let processes = Processes::on(&store, "left", usize::MAX);
+        processes.create(X, Some("ada")).await;
+        processes.create(Y, Some("ada")).await;
+        let (operation, left) = (Operation::new(&processes.ours), key(VISITOR).to_hex());
+        let admission = operation.admit("ada", &record(Some("ada")), (&key(NEW).to_hex(), 1), &left, two()).await;
+        assert!(matches!(admission.unwrap(), Admission::Unknown));
+        processes.others.create(&key(NEXT), &record(Some("ada")), two()).await.unwrap();
+        assert_eq!(processes.live().await, [NEXT, Y], "nobody was condemned but by the last login");
+    }
+
+    #[tokio::test]
+    async fn a_login_that_does_not_happen_condemns_nobody() {
+        let Some((cluster, store)) = store().await else { return };
+        let processes = Processes::on(&store, "pardon", usize::MAX);
+        processes.create(X, Some("ada")).await;
+        processes.create(Y, Some("ada")).await;
+        let index = format!("pardon-{}:{{of:ada}}", usize::MAX);
+        let before = cluster.primary_of(&index).ask(&["ZRANGE", &index, "0", "-1", "WITHSCORES"]).unwrap();
+        // As a rename does whose session somebody else changes in this instant.
+        let operation = Operation::new(&processes.ours);
+        let (hex, created) = (key(NEW).to_hex(), u64::from(u32::MAX));
+        let admission = operation.admit("ada", &record(Some("ada")), (&hex, created), "", two()).await.unwrap();
+        let Admission::Entered(entered) = admission else { unreachable!("the limit ends the oldest") };
+        assert_eq!((&entered.victims, &entered.condemned), (&vec![key(X).to_hex()], &vec![key(X).to_hex()]));
+        operation.take_back(&hex, "token", Some(("ada", &entered))).await;
+        assert_eq!(cluster.primary_of(&index).ask(&["ZRANGE", &index, "0", "-1", "WITHSCORES"]).unwrap(), before);
+        assert_eq!(processes.live().await, [X, Y]);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, select_ok};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisConnectionInfo, Value};
+use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisConnectionInfo};
 
 use crate::failure::Failure;
 use crate::link::{at, open};
@@ -22,8 +22,8 @@ impl Sentinels {
         Self { sentinels, service }
     }
 
-    /// A connection to the primary. All sentinels are asked at once; the first one that leads to a primary decides. During a
-    /// failover they may name a server that is none any more, or none yet.
+    /// A connection to the primary. All sentinels are asked at once; the first one that leads to a server decides. During a
+    /// failover that may be none any more, or none yet: then it says so itself when it is asked for something.
     pub(crate) async fn open(&self, config: &AsyncConnectionConfig) -> Result<MultiplexedConnection, Failure> {
         let asked = self.sentinels.iter().map(|sentinel| self.by(sentinel, config).boxed());
         let asked: Vec<BoxFuture<'_, _>> = asked.collect();
@@ -46,11 +46,7 @@ impl Sentinels {
             answer => answer,
         };
         let (host, port) = named?;
-        let mut connection = open(sentinel.clone().set_addr(at(sentinel.addr(), host, port)), config).await?;
-        match redis::cmd("ROLE").query_async(&mut connection).await.map_err(Failure::NotConnected)? {
-            Value::Array(role) if role.first() == Some(&Value::BulkString(b"master".to_vec())) => Ok(connection),
-            _ => Err(Failure::NoPrimary),
-        }
+        open(sentinel.clone().set_addr(at(sentinel.addr(), host, port)), config).await
     }
 
     async fn ask(&self, sentinel: &ConnectionInfo, login: RedisConnectionInfo) -> Result<(String, u16), Failure> {

@@ -92,30 +92,30 @@ impl Operation<'_> {
         if outcome.word()? != "moved" {
             return Ok(false);
         }
-        let times = (outcome.number(1)?, outcome.number(2)?);
+        let seen = outcome.number(1)?;
         if let Found::Pending { subject: Some(subject), .. } = self.look(hex).await? {
             let condemned = self.succeed(&subject, from, hex).await?;
             self.end_all(&subject, &condemned).await?;
         }
-        self.arrive(hex, from, times).await?;
+        self.arrive(hex, from, seen).await?;
         Ok(true)
     }
 
-    /// The moment of a rename. The session's times, or why it did not happen.
+    /// The moment of a rename. When that was, or why it did not happen.
     pub(crate) async fn depart(
         &self,
         from: &str,
         to: &str,
         record: &Record,
         seen: Version,
-    ) -> Result<Result<(u64, u64), Update>, Failure> {
+    ) -> Result<Result<u64, Update>, Failure> {
         let call = || {
             let call = self.at(&scripts::MOVE, from).number(seen.as_u64()).arg(to);
             call.millis(record.expiry.idle).millis(record.expiry.lifetime)
         };
         let answer = self.run_settled(call, from).await?;
         Ok(match answer.word()? {
-            "moved" => Ok((answer.number(1)?, answer.number(2)?)),
+            "moved" => Ok(answer.number(1)?),
             "conflict" => Err(Update::Conflict),
             "gone" | "pending" => Err(Update::Gone),
             _ => return Err(Failure::Answer),
@@ -127,8 +127,8 @@ impl Operation<'_> {
         self.run(self.of(&scripts::SUCCEED, subject).arg(from).arg(hex)).await?.keys(1)
     }
 
-    pub(crate) async fn arrive(&self, hex: &str, from: &str, (created, seen): (u64, u64)) -> Result<(), Failure> {
-        self.run(self.at(&scripts::SETTLE, hex).arg(from).number(created).number(seen)).await?;
+    pub(crate) async fn arrive(&self, hex: &str, from: &str, seen: u64) -> Result<(), Failure> {
+        self.run(self.at(&scripts::SETTLE, hex).arg(from).number(seen)).await?;
         Ok(())
     }
 

@@ -34,11 +34,9 @@ end
 -- What is under a key: `live`, `pending` (written, but not yet there), `moved` (a former key), `absent`, or `foreign`, which
 -- is nothing that these scripts write. The server may take its time to drop what has expired, so it is judged here.
 local function look(key, now)
+  -- An error, where there is no hash, has none of the fields either.
   local found = redis.pcall('HMGET', key,
     'version', 'created', 'seen', 'idle', 'lifetime', 'subject', 'pending', 'moved', 'first')
-  if found.err then
-    return { state = 'foreign' }
-  end
   if found[8] then
     return { state = 'moved', to = found[8] }
   end
@@ -93,10 +91,10 @@ local function write(key, session)
   redis.call('PEXPIREAT', key, expires(session))
 end
 
--- Leaves behind where a session went. Known for as long as it may live under either key.
+-- Leaves behind where a session went, and when. Known for as long as it may live under either key.
 local function point(key, hex, old, new)
   redis.call('DEL', key)
-  redis.call('HSET', key, 'moved', hex, 'created', new.created, 'seen', new.seen)
+  redis.call('HSET', key, 'moved', hex, 'seen', new.seen)
   redis.call('PEXPIREAT', key, math.max(expires(old), expires(new)))
 end
 

@@ -94,8 +94,8 @@ async fn keys_are_found_before_while_and_after_they_move() {
 
 #[tokio::test]
 async fn scripts_that_a_node_has_lost_are_told_again() {
-    let Some(cluster) = RedisCluster::start() else { return };
-    let store = nodes(&cluster).await.timeout(PATIENCE);
+    let Some(cluster) = cluster() else { return };
+    let store = nodes(cluster).await.timeout(PATIENCE).prefix("scripts").unwrap();
     for round in 0..2 {
         for number in 0..10 {
             create(&store, 10 * round + number, Some("ada")).await;
@@ -109,10 +109,10 @@ async fn scripts_that_a_node_has_lost_are_told_again() {
 
 #[tokio::test]
 async fn an_index_that_was_lost_comes_back_with_the_next_login() {
-    let Some(cluster) = RedisCluster::start() else { return };
-    let store = nodes(&cluster).await.timeout(PATIENCE);
+    let Some(cluster) = cluster() else { return };
+    let store = nodes(cluster).await.timeout(PATIENCE).prefix("lost").unwrap();
     create(&store, 1, Some("ada")).await;
-    let index = "session:{of:ada}";
+    let index = "lost:{of:ada}";
     for harm in [vec!["DEL", index], vec!["SET", index, "stolen tea"]] {
         let node = cluster.primary_of(index);
         node.ask(&["DEL", index]).unwrap();
@@ -128,10 +128,29 @@ async fn an_index_that_was_lost_comes_back_with_the_next_login() {
 }
 
 #[tokio::test]
+async fn a_renewed_session_takes_the_place_of_its_former_key() {
+    let Some(cluster) = cluster() else { return };
+    let store = nodes(cluster).await.timeout(PATIENCE).prefix("renewed").unwrap();
+    create(&store, 1, Some("ada")).await;
+    let created = store.load(&key(1)).await.unwrap().unwrap().times.created.as_millis();
+    let index = || {
+        let index = "renewed:{of:ada}";
+        cluster.primary_of(index).ask(&["ZRANGE", index, "0", "-1", "WITHSCORES"]).unwrap()
+    };
+    let renamed = store.rename(&key(1), &key(2), &record(Some("ada")), Version::FIRST, SubjectLimit::None).await;
+    assert_eq!((renamed.unwrap(), index()), (Update::Updated, format!("{}\n{created}", key(2).to_hex())));
+    let second = Version::FIRST.next();
+    let renamed = store.rename(&key(2), &key(3), &record(Some("bob")), second, SubjectLimit::None).await;
+    assert_eq!((renamed.unwrap(), index()), (Update::Updated, String::new()));
+    assert!(store.delete(&key(3)).await.unwrap());
+    assert_eq!(cluster.primary_of("renewed:{of:bob}").ask(&["EXISTS", "renewed:{of:bob}"]).unwrap(), "0");
+}
+
+#[tokio::test]
 async fn what_is_no_session_is_in_nobodys_way() {
-    let Some(cluster) = RedisCluster::start() else { return };
-    let store = nodes(&cluster).await.timeout(PATIENCE);
-    let name = format!("session:{}", key(1).to_hex());
+    let Some(cluster) = cluster() else { return };
+    let store = nodes(cluster).await.timeout(PATIENCE).prefix("strange").unwrap();
+    let name = format!("strange:{}", key(1).to_hex());
     let node = cluster.primary_of(&name);
     for harm in [vec!["SET", &name, "stolen tea"], vec!["HSET", &name, "a", "stolen tea"]] {
         create(&store, 1, Some("ada")).await;
@@ -150,7 +169,7 @@ async fn what_is_no_session_is_in_nobodys_way() {
 
 #[tokio::test]
 async fn one_node_of_those_named_is_enough_and_none_is_an_error() {
-    let Some(cluster) = RedisCluster::start() else { return };
+    let Some(cluster) = cluster() else { return };
     let store = RedisStore::cluster(&["redis://127.0.0.1:1".to_owned(), cluster.nodes()[4].url()]).await.unwrap();
     create(&store.timeout(PATIENCE), 1, None).await;
     RedisStore::cluster(&["redis://127.0.0.1:1"]).await.expect_err("there is no node");

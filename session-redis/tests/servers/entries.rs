@@ -286,7 +286,7 @@ async fn a_user_who_may_do_what_is_named_and_nothing_else_is_enough() {
 #[cfg(feature = "cluster")]
 #[tokio::test]
 async fn in_a_cluster_too() {
-    let Some(cluster) = session_testing::servers::RedisCluster::start() else { return };
+    let Some(cluster) = cluster() else { return };
     for node in cluster.nodes() {
         add_user(node, &format!("{COMMANDS} {COMMANDS_IN_A_CLUSTER}"));
     }

@@ -140,7 +140,7 @@ async fn a_network_that_swallows_what_was_open_is_left_for_a_new_connection() {
 async fn a_read_whose_reply_was_cut_is_asked_again_and_a_write_is_not() {
     let Some(redis) = redis() else { return };
     let proxy = Proxy::to(redis.addr());
-    let store = behind(&proxy).await.prefix("cut").unwrap();
+    let store = behind(&proxy).await.prefix("cut").unwrap().timeout(PATIENCE);
     create(&store, 1, None).await;
     assert!(is_live(&store, 1).await);
     // A request is on its way when the network begins anew.
@@ -199,7 +199,7 @@ async fn a_replica_serves_nobody_not_even_a_reader() {
 async fn a_request_whose_visitor_left_harms_no_other() {
     let Some(redis) = redis() else { return };
     let proxy = Proxy::to(redis.addr());
-    let store = behind(&proxy).await.prefix("left").unwrap();
+    let store = behind(&proxy).await.prefix("left").unwrap().timeout(PATIENCE);
     for number in 0..20 {
         create(&store, number, Some(&number.to_string())).await;
     }

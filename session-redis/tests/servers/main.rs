@@ -28,6 +28,13 @@ fn redis() -> Option<&'static Redis> {
     REDIS.get_or_init(Redis::start).as_ref()
 }
 
+/// One cluster for all tests that do it no harm, each under a prefix of its own.
+#[cfg(feature = "cluster")]
+fn cluster() -> Option<&'static session_testing::servers::RedisCluster> {
+    static CLUSTER: OnceLock<Option<session_testing::servers::RedisCluster>> = OnceLock::new();
+    CLUSTER.get_or_init(session_testing::servers::RedisCluster::start).as_ref()
+}
+
 async fn store(redis: &Redis) -> RedisStore {
     RedisStore::connect(&redis.url()).await.unwrap().timeout(PATIENCE)
 }

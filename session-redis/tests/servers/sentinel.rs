@@ -71,16 +71,19 @@ async fn sentinels_that_lead_nowhere_are_an_error_that_says_so() {
 async fn the_password_is_for_the_servers_and_for_a_sentinel_that_asks_for_it() {
     let Some(redis) = RedisSentinel::start() else { return };
     for node in redis.nodes() {
+        node.ask(&["ACL", "SETUSER", "shop", "on", ">secret", "~*", "&*", "+@all"]).unwrap();
         node.ask(&["CONFIG", "SET", "masterauth", "secret"]).unwrap();
-        node.ask(&["CONFIG", "SET", "requirepass", "secret"]).unwrap();
+        node.ask(&["CONFIG", "SET", "masteruser", "shop"]).unwrap();
+        node.ask(&["ACL", "SETUSER", "default", "off"]).unwrap();
     }
     let with = |password: &str| -> Vec<String> {
-        redis.sentinels().iter().map(|sentinel| sentinel.url().replace("//", &format!("//:{password}@"))).collect()
+        redis.sentinels().iter().map(|sentinel| sentinel.url().replace("//", &format!("//shop:{password}@"))).collect()
     };
     create(&RedisStore::sentinel(&with("secret"), "mymaster").await.unwrap(), 1, None).await;
     RedisStore::sentinel(&with("terces"), "mymaster").await.expect_err("a wrong password");
     for sentinel in redis.sentinels() {
-        sentinel.ask(&["ACL", "SETUSER", "default", "resetpass", ">secret"]).unwrap();
+        sentinel.ask(&["ACL", "SETUSER", "shop", "on", ">secret", "+@all"]).unwrap();
+        sentinel.ask(&["ACL", "SETUSER", "default", "off"]).unwrap();
     }
     assert!(is_live(&RedisStore::sentinel(&with("secret"), "mymaster").await.unwrap(), 1).await);
     RedisStore::sentinel(&with("terces"), "mymaster").await.expect_err("a wrong password");

@@ -13,4 +13,4 @@ end
 point(KEYS[1], hex, found, {
   created = found.created, seen = now, idle = tonumber(ARGV[4]), lifetime = tonumber(ARGV[5]),
 })
-return { 'moved', found.created, now }
+return { 'moved', now }
