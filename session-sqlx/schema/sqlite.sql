@@ -1,4 +1,6 @@
 -- Sessions in SQLite 3.42 or newer. Times are milliseconds since the Unix epoch, by the database's own clock.
+-- In a new file, write PRAGMA auto_vacuum = INCREMENTAL before the first table, so that sweeps can give back what the file
+-- has too much of; migrate() does.
 CREATE TABLE IF NOT EXISTS sessions (
     -- names the session for as long as it lives, whatever its key is; AUTOINCREMENT, so that no later session gets it
     number       INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -30,7 +30,9 @@ const LOCKS: i32 = 0x7365_7373;
 ///   logouts too.
 /// - **Time** is the server's (`statement_timestamp`).
 /// - **Waiting** ends by the pool's `acquire_timeout` and your `statement_timeout` and `lock_timeout`, and is an error. What
-///   the server undid because of a deadlock or a serialization failure is done again, six times in all.
+///   the server undid because of a deadlock or a serialization failure is done again, six times in all. That is enough at
+///   PostgreSQL's usual isolation, `READ COMMITTED`; where your connections have a stricter one, writers of one session that
+///   meet may be told an error, and nothing happened.
 /// - **A future that is dropped** at work closes its connection. Whether its last statement happened is unknown, a
 ///   transaction is undone, and the pool opens another connection.
 ///

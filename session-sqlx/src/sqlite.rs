@@ -8,8 +8,7 @@ use session_core::{
     async_trait,
 };
 use sqlx::sqlite::{
-    Sqlite, SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteRow,
-    SqliteSynchronous,
+    Sqlite, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{Connection as _, Error, Transaction, query, query_scalar, raw_sql};
 use tokio::time::sleep;
@@ -71,8 +70,7 @@ impl SqliteStore {
     }
 
     /// What suits sessions in a file: created if it is missing, a write-ahead log so that reading never waits for writing,
-    /// `synchronous = NORMAL`, at most half a second of waiting for another writer, and `auto_vacuum = INCREMENTAL`, so that
-    /// a sweep can give back what a file has too much of.
+    /// `synchronous = NORMAL`, and at most half a second of waiting for another writer.
     ///
     /// ```
     /// # use session_sqlx::SqliteStore;
@@ -85,11 +83,11 @@ impl SqliteStore {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
-            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .busy_timeout(Duration::from_millis(500))
     }
 
-    /// Makes the tables if they are missing. Doing it twice is fine.
+    /// Makes the tables if they are missing. Doing it twice is fine. A database with no tables at all is set to
+    /// `auto_vacuum = INCREMENTAL`, so that sweeps can give back what the file has too much of.
     ///
     /// # Errors
     /// If the database refuses.
@@ -245,6 +243,11 @@ impl SessionStore for SqliteStore {
 type On = SqliteConnection;
 
 async fn migrate(on: &mut On) -> Result<(), Error> {
+    let tables: i64 = query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *on).await?;
+    if tables == 0 {
+        // Not an option of each connection, which would have to write for it.
+        raw_sql("PRAGMA auto_vacuum = INCREMENTAL; VACUUM").execute(&mut *on).await?;
+    }
     let mut on = begin(on).await?;
     raw_sql(SqliteStore::schema()).execute(&mut *on).await?;
     on.commit().await
