@@ -1,5 +1,7 @@
 //! The store suite on encrypted stores.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its own helpers too")]
+
 use session_core::{Encrypted, KeyRing, MemoryStore, Secret};
 use session_testing::store;
 
