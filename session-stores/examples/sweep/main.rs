@@ -1,58 +1,127 @@
-//! A million sessions, half of which expire: how long do live requests wait while these are swept, and does the room they
-//! took up come back?
+//! A store with a million sessions of which half expire: how long do live requests take while these are swept, and does the
+//! room that they took up come back?
+//!
+//! ```sh
+//! cargo run --release -p session-stores --example sweep -- memory:
+//! cargo run --release -p session-stores --example sweep -- sqlite:/tmp/sweep.db 200000
+//! cargo run --release -p session-stores --features postgres --example sweep -- postgres://postgres@localhost/empty
+//! ```
+//!
+//! The store has to be empty and is full of rubbish afterwards. The exit code is 0 if all is well, 1 if live requests waited
+//! too long, failed or lost their sessions or the room doesn't come back, and 2 if the arguments make no sense.
 
 mod space;
 mod trial;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{env, error};
 
+use tokio::runtime::Runtime;
+
+use space::Room;
 use trial::{BATCH, Failure, Round, Times, Trial};
 
+/// The p99 of live requests may be so many times the usual one while expired sessions are swept.
+const MOST_RATIO: f64 = 2.0;
+
+/// How much more room the same number of sessions may take up when what was swept is filled for the second time.
+const MOST_GROWTH: f64 = 1.1;
+
 fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let Some(url) = arguments.first() else { return ExitCode::from(2) };
-    let sessions = arguments.get(1).map_or(1_000_000, |n| n.parse().unwrap());
-    let pause: u64 = arguments.get(2).map_or(10, |n| n.parse().unwrap());
-    let workers: usize = arguments.get(3).map_or(2, |n| n.parse().unwrap());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
-    let url = url.clone();
-    let own = url.starts_with("redis");
-    let trial = Trial {
-        sessions,
-        cohorts: 5,
-        clients: 8,
-        rest: Duration::from_millis(3),
-        watch: Duration::from_secs(5),
-        pause: Duration::from_millis(pause),
-        writers: match url.split(':').next().unwrap() { "memory" => 1, "sqlite" => 1, _ => 32 },
-        spread: if own { Duration::from_secs(10) } else { Duration::ZERO },
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let (url, sessions) = match &arguments[..] {
+        [url] => (url, Some(1_000_000)),
+        [url, sessions] => (url, sessions.parse().ok().filter(|sessions| *sessions >= 1_000)),
+        _ => return usage("one URL, and one number at most"),
     };
-    match runtime.block_on(runtime.spawn(async move { run(url, trial).await })).unwrap() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => { eprintln!("{e}"); ExitCode::FAILURE }
+    let Some(sessions) = sessions else { return usage("at least 1000 sessions") };
+    match measure(url.clone(), Trial::of(url, sessions)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let reasons = std::iter::successors(Some(&*error as &dyn error::Error), |error| error.source());
+            eprintln!("{}", reasons.map(ToString::to_string).collect::<Vec<_>>().join(": "));
+            ExitCode::FAILURE
+        }
     }
 }
 
-async fn run(url: String, trial: Trial) -> Result<(), Failure> {
-    let store = session_stores::connect(&url).await?;
-    println!("empty {:?}", space::taken(&url).await?);
-    let start = std::time::Instant::now();
-    let first = trial.fill(&store).await?;
-    println!("filled in {:?}, {:?} left", start.elapsed(), first.saturating_duration_since(std::time::Instant::now()));
-    println!("full {:?}", space::taken(&url).await?);
-    let (rounds, failed) = trial.run(&store, first).await?;
-    println!("failed {failed}; batch {BATCH}");
-    for r in &rounds { show(r); }
-    println!("swept {:?}", space::taken(&url).await?);
-    println!("{:?}", trial.count(&store).await?);
-    trial.refill(&store).await?;
-    println!("refilled {:?}", space::taken(&url).await?);
-    Ok(())
+fn usage(wanted: &str) -> ExitCode {
+    eprintln!("usage: sweep STORE_URL [SESSIONS]; it takes {wanted}");
+    ExitCode::from(2)
 }
 
-fn show(r: &Round) {
-    let t = |t: &Times| format!("{} p50 {:?} p99 {:?} p999 {:?} max {:?}", t.count(), t.within(0.5), t.within(0.99), t.within(0.999), t.longest());
-    println!("usual  {}\n during {}\n met    {}\n swept {} in {:?}  ratio {:.2} met {:.2}", t(&r.usual), t(&r.during), t(&r.met), r.swept, r.took,
-      r.during.within(0.99).as_secs_f64()/r.usual.within(0.99).as_secs_f64(), r.met.within(0.99).as_secs_f64()/r.usual.within(0.99).as_secs_f64());
+fn measure(url: String, trial: Trial) -> Result<bool, Failure> {
+    let runtime = Runtime::new()?;
+    // In a task, as the job of an application is: what is blocked on has a thread of its own.
+    runtime.block_on(runtime.spawn(async move { measured(&url, &trial).await }))?
+}
+
+async fn measured(url: &str, trial: &Trial) -> Result<bool, Failure> {
+    let store = session_stores::connect(url).await?;
+    let mut rooms = vec![("empty", space::taken(url).await?)];
+    let start = Instant::now();
+    let expiry = trial.fill(&store).await?;
+    let filling = start.elapsed();
+    rooms.push(("full", space::taken(url).await?));
+    let watched = trial.watch(&store, expiry).await?;
+    let [live, expired] = trial.count(&store).await?;
+    space::settle(url).await?;
+    rooms.push(("swept", space::taken(url).await?));
+    for (filled, swept) in [("filled again", "swept again"), ("filled once more", "")] {
+        let expiry = trial.refill(&store, filling / 2).await?;
+        rooms.push((filled, space::taken(url).await?));
+        if !swept.is_empty() {
+            trial.sweep_all(&store, expiry).await?;
+            space::settle(url).await?;
+            rooms.push((swept, space::taken(url).await?));
+        }
+    }
+
+    println!("{} sessions, half of them swept by sweep({BATCH}) until it says 0", trial.sessions);
+    let ratio = show_times(&watched.rounds);
+    println!("{} live requests failed", watched.failed);
+    if let Some(error) = &watched.error {
+        println!("the first one: {error}");
+    }
+    println!("of the sessions looked up afterwards, {live} of those that live are there, and {expired} others");
+    let growth = show_rooms(&rooms);
+    let whole = watched.failed == 0 && live == trial.looked_up() && expired == 0;
+    Ok(whole && ratio <= MOST_RATIO && growth <= MOST_GROWTH)
+}
+
+/// The table of times, and the median of what is compared.
+fn show_times(rounds: &[Round]) -> f64 {
+    println!("\nms     usual p50     p99 longest | swept p50     p99 longest | ratio of p99   swept a second");
+    let mut ratios: Vec<_> = rounds.iter().map(Round::ratio).collect();
+    for (round, ratio) in rounds.iter().zip(&ratios) {
+        let [usual, during] = [&round.usual, &round.during].map(columns);
+        let speed = round.swept as f64 / round.took.as_secs_f64();
+        println!("       {usual} | {during} | {ratio:12.2} {speed:16.0}");
+    }
+    ratios.sort_by(f64::total_cmp);
+    let median = ratios.get(ratios.len() / 2).copied().unwrap_or(f64::INFINITY);
+    println!("median of the ratios: {median:.2}, which may be {MOST_RATIO}\n");
+    median
+}
+
+fn columns(times: &Times) -> String {
+    let [half, most, longest] =
+        [times.within(0.5), times.within(0.99), times.longest()].map(|time: Duration| time.as_secs_f64() * 1_000.0);
+    format!("{half:9.3} {most:7.3} {longest:7.1}")
+}
+
+/// The table of room, and how much the same number of sessions takes up more when it is filled in for the second time.
+fn show_rooms(rooms: &[(&str, Room)]) -> f64 {
+    if let Some((_, room)) = rooms.first() {
+        println!("{}:", room.what);
+    }
+    for (when, room) in rooms {
+        println!("  {when:16} {:8.1} MB", room.bytes as f64 / 1_000_000.0);
+    }
+    let of = |filled| rooms.iter().find(|(when, _)| *when == filled).map_or(f64::NAN, |(_, room)| room.bytes as f64);
+    let growth = of("filled once more") / of("filled again");
+    println!("once more / again: {growth:.2}, which may be {MOST_GROWTH}");
+    growth
 }

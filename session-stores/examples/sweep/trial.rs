@@ -1,14 +1,15 @@
 //! Fills a store, and measures how long live requests take while expired sessions are swept.
 
 use std::error::Error;
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use session_core::{Create, Expiry, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Touch, Update};
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, sleep_until};
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
@@ -23,105 +24,121 @@ const LONG: Duration = Duration::from_secs(12 * 60 * 60);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trial {
     pub(crate) sessions: u64,
-    /// So often is the usual compared with a sweep.
+    /// So often is a sweep compared with the usual.
     pub(crate) cohorts: u64,
-    /// Threads that make requests, and how long each rests between two.
-    pub(crate) clients: usize,
+    /// Threads that make requests, and how long each rests after one.
+    pub(crate) clients: u64,
     pub(crate) rest: Duration,
     /// How long the usual is watched.
-    pub(crate) watch: Duration,
-    /// Between two batches.
-    pub(crate) pause: Duration,
+    pub(crate) usual: Duration,
     /// Tasks that fill the store.
     pub(crate) writers: u64,
-    /// The sessions of one cohort expire within this time rather than at once, because the store frees them by itself.
+    /// The sessions of one cohort expire one by one within this time, because the store frees them by itself.
     pub(crate) spread: Duration,
 }
 
-/// What live requests waited for in one round.
+/// What was seen.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) rounds: Vec<Round>,
+    /// Live requests that failed, and why the first of them did.
+    pub(crate) failed: usize,
+    pub(crate) error: Option<String>,
+}
+
+/// What live requests took in one round, first as usual and then while a cohort was swept.
 #[derive(Debug)]
 pub(crate) struct Round {
     pub(crate) usual: Times,
-    /// From the first batch to the last, pauses included.
     pub(crate) during: Times,
-    /// Only those that met a batch at work.
-    pub(crate) met: Times,
     pub(crate) swept: usize,
     pub(crate) took: Duration,
 }
 
 /// How long requests took, sorted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Times(Vec<Duration>);
 
 /// What the clients and the sweep tell each other.
-#[derive(Default)]
 struct Watch {
-    /// 2n is the usual of round n, 2n + 1 its sweep, and [`NOTHING`] what isn't measured.
     phase: AtomicUsize,
-    /// Odd while a batch is at work.
-    batches: AtomicUsize,
     over: AtomicBool,
     failed: AtomicUsize,
+    error: OnceLock<String>,
 }
 
+/// The phases: of round n, and what isn't measured.
+const fn usual_of(round: usize) -> usize {
+    2 * round
+}
+const fn sweep_of(round: usize) -> usize {
+    2 * round + 1
+}
 const NOTHING: usize = usize::MAX;
 
-struct Sample {
-    phase: usize,
-    met: bool,
-    time: Duration,
-}
-
 impl Trial {
+    /// What suits the store at this URL.
+    pub(crate) fn of(url: &str, sessions: u64) -> Self {
+        let kind = url.split(':').next().unwrap_or_default();
+        Self {
+            sessions,
+            cohorts: 5,
+            clients: 8,
+            rest: Duration::from_millis(3),
+            usual: Duration::from_secs(5),
+            // There is one writer at a time in a file; others only wait.
+            writers: if kind == "sqlite" { 1 } else { 16 },
+            spread: Duration::from_secs(if kind.starts_with("redis") { 20 } else { 0 }),
+        }
+    }
+
     /// Creates all sessions, live and expiring ones in turns as they come in life, and says when the first cohort expires.
     pub(crate) async fn fill(&self, store: &Arc<dyn SessionStore>) -> Result<Instant, Failure> {
         let start = Instant::now();
-        let pilot = (self.sessions / 50).max(2) & !1;
+        let pilot = self.sessions / 100 * 2;
         self.create(store, 0..pilot, 2, |_| LONG).await?;
-        // A generous guess, for the sessions have to be there when they expire.
-        let guess = start.elapsed() * 100 * 2 + Duration::from_secs(2);
-        let first = Instant::now() + guess;
+        let first = Instant::now() + generous(start.elapsed() * 100);
         let trial = *self;
-        let idle = move |number: u64| {
-            if number.is_multiple_of(2) {
-                return LONG;
-            }
-            trial.deadline(first, number).saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
-        };
+        let idle =
+            move |number: u64| if number.is_multiple_of(2) { LONG } else { until(trial.deadline(first, number)) };
         self.create(store, 1..pilot, 2, idle).await?;
         self.create(store, pilot..self.sessions, 1, idle).await?;
         Ok(first)
     }
 
-    /// Creates as many new sessions as have expired.
-    pub(crate) async fn refill(&self, store: &Arc<dyn SessionStore>) -> Result<(), Failure> {
-        self.create(store, self.sessions..self.sessions + self.sessions / 2, 1, |_| LONG).await
+    /// Creates as many sessions as have expired, and says when these will have expired too. `guess` is how long that takes.
+    pub(crate) async fn refill(&self, store: &Arc<dyn SessionStore>, guess: Duration) -> Result<Instant, Failure> {
+        static TIMES: AtomicU64 = AtomicU64::new(1);
+        let first = TIMES.fetch_add(1, Ordering::Relaxed) * self.sessions;
+        let expiry = Instant::now() + generous(guess);
+        self.create(store, first..first + self.sessions / 2, 1, move |_| until(expiry)).await?;
+        Ok(expiry)
     }
 
     async fn create(
         &self,
         store: &Arc<dyn SessionStore>,
-        numbers: std::ops::Range<u64>,
+        numbers: Range<u64>,
         step: u64,
         idle: impl Fn(u64) -> Duration + Copy + Send + 'static,
     ) -> Result<(), Failure> {
         let next = Arc::new(AtomicU64::new(numbers.start));
+        let (end, tenth) = (numbers.end, self.sessions / 10);
         let mut writers = JoinSet::new();
         for _ in 0..self.writers {
-            let (store, next, end, sessions) = (Arc::clone(store), Arc::clone(&next), numbers.end, self.sessions);
+            let (store, next) = (Arc::clone(store), Arc::clone(&next));
             writers.spawn(async move {
                 loop {
                     let number = next.fetch_add(step, Ordering::Relaxed);
                     if number >= end {
-                        return Ok::<_, StoreError>(());
+                        return Ok(());
                     }
-                    let record = record(number, idle(number));
-                    if store.create(&key(number), &record, SubjectLimit::None).await? == Create::Taken {
-                        eprintln!("session {number} was there already");
+                    let created = store.create(&key(number), &record(number, idle(number)), SubjectLimit::None).await;
+                    if created? == Create::Taken {
+                        return Err(Failure::from("this store is not empty"));
                     }
-                    if sessions >= 10 && number.is_multiple_of(sessions / 10) {
-                        eprint!("{number} ");
+                    if number.is_multiple_of(tenth) {
+                        eprintln!("filling: {number}");
                     }
                 }
             });
@@ -134,176 +151,183 @@ impl Trial {
 
     /// When the session with this odd number expires.
     fn deadline(&self, first: Instant, number: u64) -> Instant {
-        let share = self.sessions.max(1) as f64;
-        self.expires(first, number / 2 % self.cohorts) + self.spread.mul_f64(number as f64 / share)
+        let place = number as f64 / self.sessions as f64;
+        self.expiry(first, number / 2 % self.cohorts) + self.spread.mul_f64(place)
     }
 
     /// When a cohort begins to expire.
-    fn expires(&self, first: Instant, cohort: u64) -> Instant {
-        let round = self.watch + self.spread.max(Duration::from_secs(1)) + Duration::from_secs(1);
+    fn expiry(&self, first: Instant, cohort: u64) -> Instant {
+        let round = self.usual + self.spread + Duration::from_secs(1);
         first + round * u32::try_from(cohort).unwrap_or(u32::MAX)
     }
 
-    /// Watches the usual and the sweep of a cohort in turns. Also says how many requests failed.
-    pub(crate) async fn run(
-        &self,
-        store: &Arc<dyn SessionStore>,
-        first: Instant,
-    ) -> Result<(Vec<Round>, usize), Failure> {
-        let watch = Arc::new(Watch::default());
-        watch.phase.store(NOTHING, Ordering::SeqCst);
-        let clients: Vec<_> = (0..self.clients).map(|number| self.client(number as u64, store, &watch)).collect();
-        let mut sweeps = Vec::new();
-        for cohort in 0..self.cohorts {
-            let expires = self.expires(first, cohort);
-            // What is watched first has to be warm.
-            sleep_until((expires.checked_sub(self.watch).unwrap_or(expires)).into()).await;
-            sleep(Duration::from_millis(200)).await;
-            watch.measures(2 * cohort as usize);
-            sleep(self.watch).await;
-            watch.measures(NOTHING);
-            sleep_until(expires.into()).await;
-            watch.measures(2 * cohort as usize + 1);
-            sweeps.push(self.sweep(store, &watch, cohort + 1 == self.cohorts).await?);
-            watch.measures(NOTHING);
-        }
+    /// Watches live requests, as usual and while a cohort is swept in turns.
+    pub(crate) async fn watch(&self, store: &Arc<dyn SessionStore>, first: Instant) -> Result<Watched, Failure> {
+        let watch = Arc::new(Watch {
+            phase: AtomicUsize::new(NOTHING),
+            over: AtomicBool::new(false),
+            failed: AtomicUsize::new(0),
+            error: OnceLock::new(),
+        });
+        let clients: Vec<_> = (0..self.clients).map(|number| self.client(number, store, &watch)).collect();
+        let rounds = self.play(store, first, &watch).await;
         watch.over.store(true, Ordering::SeqCst);
         let mut samples = Vec::new();
         for client in clients {
-            // They end at once, and nothing else is to be done meanwhile.
-            samples.extend(client.join().map_err(|_| "a client panicked")?);
+            // Its last request has to be answered by this runtime.
+            let own = spawn_blocking(|| client.join()).await?;
+            samples.extend(own.map_err(|_| "a client panicked")?);
         }
-        let of = |phase, met: bool| {
-            let taken = samples.iter().filter(|sample: &&Sample| sample.phase == phase && sample.met >= met);
-            Times::of(taken.map(|sample| sample.time))
+        let times = |phase| {
+            let taken = samples.iter().filter(|(of, _)| *of == phase).map(|(_, time)| *time);
+            Times::of(taken)
         };
         let round = |(number, (swept, took))| Round {
-            usual: of(2 * number, false),
-            during: of(2 * number + 1, false),
-            met: of(2 * number + 1, true),
+            usual: times(usual_of(number)),
+            during: times(sweep_of(number)),
             swept,
             took,
         };
-        Ok((sweeps.into_iter().enumerate().map(round).collect(), watch.failed.load(Ordering::SeqCst)))
+        Ok(Watched {
+            rounds: rounds?.into_iter().enumerate().map(round).collect(),
+            failed: watch.failed.load(Ordering::SeqCst),
+            error: watch.error.get().cloned(),
+        })
     }
 
-    /// Sweeps one cohort, or whatever there is left.
-    async fn sweep(
+    /// How many sessions were swept in each round, and how long it took.
+    async fn play(
         &self,
         store: &Arc<dyn SessionStore>,
+        first: Instant,
         watch: &Watch,
-        all: bool,
-    ) -> Result<(usize, Duration), StoreError> {
-        let (start, mut swept) = (Instant::now(), 0);
-        let cohort = (self.sessions / 2 / self.cohorts) as usize;
-        while all || swept < cohort {
-            watch.batches.fetch_add(1, Ordering::SeqCst);
-            let batch = store.sweep(BATCH).await;
-            watch.batches.fetch_add(1, Ordering::SeqCst);
-            swept += batch?;
-            if batch? == 0 {
-                break;
-            }
-            sleep(self.pause).await;
+    ) -> Result<Vec<(usize, Duration)>, StoreError> {
+        let mut rounds = Vec::new();
+        for (round, cohort) in (0..self.cohorts).enumerate() {
+            let expiry = self.expiry(first, cohort);
+            sleep_until((expiry.checked_sub(self.usual).unwrap_or(expiry)).into()).await;
+            watch.phase.store(usual_of(round), Ordering::SeqCst);
+            sleep(self.usual).await;
+            watch.phase.store(NOTHING, Ordering::SeqCst);
+            sleep_until(expiry.into()).await;
+            watch.phase.store(sweep_of(round), Ordering::SeqCst);
+            let all = cohort + 1 == self.cohorts;
+            rounds.push(self.sweep(store, if all { usize::MAX } else { self.cohort() }).await?);
+            sleep(self.spread).await;
+            watch.phase.store(NOTHING, Ordering::SeqCst);
         }
-        let took = start.elapsed();
-        sleep(self.spread).await;
-        Ok((swept, took))
+        Ok(rounds)
+    }
+
+    /// The job of an application: sweeps as long as there is something. It stops at so many, so that there are several rounds.
+    async fn sweep(&self, store: &Arc<dyn SessionStore>, most: usize) -> Result<(usize, Duration), StoreError> {
+        let (start, mut swept) = (Instant::now(), 0);
+        while swept < most {
+            match store.sweep(BATCH).await? {
+                0 => break,
+                batch => swept += batch,
+            }
+        }
+        Ok((swept, start.elapsed()))
+    }
+
+    /// Sweeps all that will have expired at a moment.
+    pub(crate) async fn sweep_all(&self, store: &Arc<dyn SessionStore>, expiry: Instant) -> Result<usize, StoreError> {
+        // A server's clock may be a little behind.
+        sleep_until((expiry + Duration::from_secs(1)).into()).await;
+        Ok(self.sweep(store, usize::MAX).await?.0)
+    }
+
+    const fn cohort(&self) -> usize {
+        (self.sessions / 2 / self.cohorts) as usize
     }
 
     /// A thread outside the runtime, as visitors are: waiting until the runtime has time is a part of its request's time.
-    fn client(&self, number: u64, store: &Arc<dyn SessionStore>, watch: &Arc<Watch>) -> JoinHandle<Vec<Sample>> {
+    /// It returns the phase and the time of each request.
+    fn client(
+        &self,
+        number: u64,
+        store: &Arc<dyn SessionStore>,
+        watch: &Arc<Watch>,
+    ) -> JoinHandle<Vec<(usize, Duration)>> {
         let (store, watch, runtime, trial) = (Arc::clone(store), Arc::clone(watch), Handle::current(), *self);
         thread::spawn(move || {
             let mut samples = Vec::new();
-            for turn in 0.. {
-                if watch.over.load(Ordering::SeqCst) {
-                    break;
-                }
+            let mut turn = 0;
+            while !watch.over.load(Ordering::SeqCst) {
+                turn += 1;
                 let chance = scatter(number << 40 | turn);
                 // Never in step with the others.
                 thread::sleep(trial.rest.mul_f64(0.5 + (chance % 1_024) as f64 / 1_024.0));
                 let live = (chance >> 10) % (trial.sessions / 2) * 2;
-                let (phase, batches) = (watch.phase.load(Ordering::SeqCst), watch.batches.load(Ordering::SeqCst));
-                let (start, request) = (Instant::now(), request(Arc::clone(&store), live, turn));
-                let outcome = runtime.block_on(runtime.spawn(request));
+                let phase = watch.phase.load(Ordering::SeqCst);
+                let start = Instant::now();
+                let outcome = runtime.block_on(runtime.spawn(request(Arc::clone(&store), live, turn)));
                 let time = start.elapsed();
-                if !matches!(outcome, Ok(Ok(true))) {
-                    watch.failed.fetch_add(1, Ordering::SeqCst);
-                    eprintln!("a live request failed: {outcome:?}");
-                }
-                let met = batches % 2 == 1 || watch.batches.load(Ordering::SeqCst) != batches;
                 if phase != NOTHING && watch.phase.load(Ordering::SeqCst) == phase {
-                    samples.push(Sample { phase, met, time });
+                    samples.push((phase, time));
+                }
+                if let Err(error) = outcome.map_err(Failure::from).and_then(|outcome| outcome) {
+                    watch.failed.fetch_add(1, Ordering::SeqCst);
+                    watch.error.get_or_init(|| format!("{error}, {:?}", error.source()));
                 }
             }
             samples
         })
     }
 
-    /// How many of the live sessions are there, and how many of the expired ones.
+    /// How many of the live sessions are there, and how many of the expired ones, of as many of each as [`Self::looked_up`].
     pub(crate) async fn count(&self, store: &Arc<dyn SessionStore>) -> Result<[u64; 2], StoreError> {
         let mut counts = [0, 0];
-        for number in 0..self.sessions {
-            counts[(number % 2) as usize] += u64::from(store.load(&key(number)).await?.is_some());
+        for number in 0..self.looked_up() {
+            for (odd, count) in (0..).zip(&mut counts) {
+                let number = number * (self.sessions / 2 / self.looked_up()) * 2 + odd;
+                *count += u64::from(store.load(&key(number)).await?.is_some());
+            }
         }
         Ok(counts)
     }
+
+    pub(crate) fn looked_up(&self) -> u64 {
+        (self.sessions / 2).min(10_000)
+    }
 }
 
-/// Reads a live session, changes every tenth and touches every tenth. False if it was lost.
-async fn request(store: Arc<dyn SessionStore>, number: u64, turn: u64) -> Result<bool, StoreError> {
+/// Reads a live session, changes every tenth and touches every tenth.
+async fn request(store: Arc<dyn SessionStore>, number: u64, turn: u64) -> Result<(), Failure> {
     let key = key(number);
-    let Some(loaded) = store.load(&key).await? else { return Ok(false) };
-    match turn % 10 {
+    let Some(loaded) = store.load(&key).await? else { return Err("a live session is lost".into()) };
+    let gone = match turn % 10 {
         0 => {
             let mut record = loaded.record;
             record.values_mut().insert("turn".to_owned(), turn.into());
             // Another client may have been faster, which is as good.
-            Ok(store.update(&key, &record, loaded.version).await? != Update::Gone)
+            store.update(&key, &record, loaded.version).await? == Update::Gone
         }
-        5 => Ok(store.touch(&key).await? == Touch::Touched),
-        _ => Ok(true),
-    }
+        5 => store.touch(&key).await? == Touch::Gone,
+        _ => false,
+    };
+    if gone { Err("a live session is lost".into()) } else { Ok(()) }
 }
 
-/// A session such as a shop has it: about 200 bytes of values. Two follow each other that are the same person's.
+/// A session such as a shop has it, of about 300 bytes. Two that follow each other are the same person's.
 fn record(number: u64, idle: Duration) -> Record {
     let mut record = Record::new(Expiry { idle, lifetime: LONG });
     record.subject = Some(format!("user-{}@example.com", number / 2));
     let values = record.values_mut();
     values.insert("cart".to_owned(), format!("{number} × pretzel, 2 × mustard, 1 × sauerkraut").into());
-    values.insert("token".to_owned(), key(!number).to_hex().into());
     values.insert("language".to_owned(), "de".into());
+    values.insert("token".to_owned(), key(!number).to_hex().into());
     record
 }
 
-impl Watch {
-    fn measures(&self, phase: usize) {
-        self.phase.store(phase, Ordering::SeqCst);
-    }
+/// More than it will take, for the sessions have to be there when they expire.
+fn generous(guess: Duration) -> Duration {
+    guess * 2 + Duration::from_secs(2)
 }
 
-impl Times {
-    pub(crate) fn of(times: impl Iterator<Item = Duration>) -> Self {
-        let mut times: Vec<_> = times.collect();
-        times.sort_unstable();
-        Self(times)
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The time that this share of the requests is within.
-    pub(crate) fn within(&self, share: f64) -> Duration {
-        let place = (self.0.len() as f64 * share).ceil() as usize;
-        self.0.get(place.saturating_sub(1)).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn longest(&self) -> Duration {
-        self.within(1.0)
-    }
+fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }
 
 /// The keys of sessions are hashes.
@@ -316,9 +340,34 @@ fn key(number: u64) -> StoreKey {
 }
 
 /// A number that looks random, the same one each time (SplitMix64).
-fn scatter(number: u64) -> u64 {
+const fn scatter(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
+}
+
+impl Round {
+    /// How many times as long as usual the slowest hundredth took at least.
+    pub(crate) fn ratio(&self) -> f64 {
+        self.during.within(0.99).as_secs_f64() / self.usual.within(0.99).as_secs_f64()
+    }
+}
+
+impl Times {
+    fn of(times: impl Iterator<Item = Duration>) -> Self {
+        let mut times: Vec<_> = times.collect();
+        times.sort_unstable();
+        Self(times)
+    }
+
+    /// The time that this share of the requests is within.
+    pub(crate) fn within(&self, share: f64) -> Duration {
+        let place = (self.0.len() as f64 * share).ceil() as usize;
+        self.0.get(place.saturating_sub(1)).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn longest(&self) -> Duration {
+        self.within(1.0)
+    }
 }
