@@ -7,9 +7,8 @@ mod faults;
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::{Lab, SECRET};
 use faults::entries::{
-    Backdoor, LOUD, a_dump_has_no_id_and_no_cookie, a_harmed_entry_is_nobody, an_encrypted_dump_tells_nothing,
+    Backdoor, a_dump_has_no_id_and_no_cookie, a_harmed_entry_is_nobody, an_encrypted_dump_tells_nothing,
 };
 use faults::network::{Weather, through_a_proxy};
 use faults::play::{Play, TURN, nodes, settles};
@@ -123,8 +122,7 @@ async fn harmed_entries_and_a_dump() {
     let Some(mariadb) = MariaDb::start() else { return };
     let url = mariadb.fresh_database();
     a_dump_has_no_id_and_no_cookie("actix", &url, &Tables(url.clone())).await;
-    let lab = Lab::start("actix", &[("LAB_STORE", &url), ("LAB_SECRETS", SECRET), ("RUST_LOG", LOUD)]);
-    a_harmed_entry_is_nobody(lab, &Tables(url)).await;
+    a_harmed_entry_is_nobody("actix", &url, &Tables(url.clone())).await;
     let url = mariadb.fresh_database();
     an_encrypted_dump_tells_nothing(&url, &Tables(url.clone())).await;
 }

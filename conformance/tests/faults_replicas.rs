@@ -7,11 +7,8 @@ mod faults;
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::{Lab, SECRET};
 use faults::checker::Promise;
-use faults::entries::{
-    LOUD, a_dump_has_no_id_and_no_cookie, a_harmed_entry_is_nobody, an_encrypted_dump_tells_nothing,
-};
+use faults::entries::{a_dump_has_no_id_and_no_cookie, a_harmed_entry_is_nobody, an_encrypted_dump_tells_nothing};
 use faults::play::{Play, TURN, nodes, settles};
 use faults::redis::{Keys, connections};
 use session_testing::servers::{RedisCluster, RedisSentinel};
@@ -100,6 +97,5 @@ async fn harmed_entries_and_a_dump_of_a_cluster() {
     let (url, primaries) = (cluster.url(), || Keys(cluster.primaries()));
     an_encrypted_dump_tells_nothing(&url, &primaries()).await;
     a_dump_has_no_id_and_no_cookie("warp", &url, &primaries()).await;
-    let lab = Lab::start("warp", &[("LAB_STORE", &url), ("LAB_SECRETS", SECRET), ("RUST_LOG", LOUD)]);
-    a_harmed_entry_is_nobody(lab, &primaries()).await;
+    a_harmed_entry_is_nobody("warp", &url, &primaries()).await;
 }

@@ -6,7 +6,7 @@ mod faults;
 
 use std::sync::Arc;
 
-use common::{Browser, LABS, Lab, SECRET, at_once, peek};
+use common::{Browser, LABS, Lab, PATIENT, SECRET, at_once, peek};
 use faults::folder::Folder;
 use session_testing::servers::{MariaDb, Postgres, Redis, RedisCluster, RedisSentinel};
 
@@ -20,7 +20,8 @@ enum Pairs {
 }
 
 async fn on(store: &str, pairs: Pairs) {
-    let labs = LABS.map(|(name, _)| Arc::new(Lab::start(name, &[("LAB_STORE", store), ("LAB_SECRETS", SECRET)])));
+    let labs =
+        LABS.map(|(name, _)| Arc::new(Lab::start(name, &[("LAB_STORE", store), ("LAB_SECRETS", SECRET), PATIENT])));
     let each = (0..labs.len()).flat_map(|here| (1..labs.len()).map(move |by| (here, (here + by) % 4, by)));
     let wanted = each.filter(|(_, _, by)| matches!(pairs, Pairs::All) || *by == 1);
     at_once(wanted.map(|(here, there, _)| handed_over(Arc::clone(&labs[here]), Arc::clone(&labs[there])))).await;

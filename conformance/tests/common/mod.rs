@@ -25,6 +25,8 @@ pub(crate) const MODES: [&str; 3] = ["memory:", "sealed:", "signed:"];
 pub(crate) const COOKIE: &str = "__Host-id";
 pub(crate) const SECRET: &str = "8f1c5a09b7e34d62a0c9f8371be245d6013a7c4f9e82b56d70e1d3c4a5968b2f";
 pub(crate) const NEWER_SECRET: &str = "2d94e0b17ac35f8862b1d7094ec3fa58a6170d9b3ce8f25441790acbde638f10";
+/// For tests that have no fault in mind: a disk that others keep busy is none.
+pub(crate) const PATIENT: (&str, &str) = ("LAB_STORE_TIMEOUT_MS", "10000");
 pub(crate) const NOBODY: &str = r#"{"user":null,"k":null}"#;
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,12 +9,16 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use session_core::{Encrypted, KeyRing, Secret, SessionManager};
 use sha2::{Digest as _, Sha256};
 
-use crate::common::{Browser, COOKIE, Lab, SECRET};
+use crate::common::{Browser, COOKIE, Lab, PATIENT, SECRET};
 
 /// Stands in every entry that a test writes itself. Nobody may ever see it.
 const RAW: &str = "raw-5d0c";
-/// Everything that our crates log.
-pub(crate) const LOUD: &str = "info,session_core=trace,session_sqlx=trace,session_redis=trace,session_stores=trace";
+/// A lab that waits for a busy disk, and logs everything that our crates do.
+fn patient_and_loud(name: &'static str, store: &str) -> Lab {
+    let log = "info,session_core=trace,session_sqlx=trace,session_redis=trace,session_stores=trace";
+    Lab::start(name, &[("LAB_STORE", store), ("LAB_SECRETS", SECRET), ("RUST_LOG", log), PATIENT])
+}
+
 /// Format, key id, then 32 bytes of id, then the authentication.
 const ID: std::ops::Range<usize> = 5..37;
 const OK: &str = r#"200 {"ok":true}"#;
@@ -57,8 +61,8 @@ fn harmed_records() -> Vec<(&'static str, String)> {
 }
 
 /// A harmed entry is nobody and is counted, can be written over by nobody, and nobody sees what is in it.
-pub(crate) async fn a_harmed_entry_is_nobody<B: Backdoor>(lab: Lab, backdoor: &B) {
-    let lab = Arc::new(lab);
+pub(crate) async fn a_harmed_entry_is_nobody<B: Backdoor>(name: &'static str, url: &str, backdoor: &B) {
+    let lab = Arc::new(patient_and_loud(name, url));
     let records = harmed_records();
     let own = B::OWN.iter().map(|&how| (how, None));
     for (how, record) in records.iter().map(|(how, record)| (*how, Some(record))).chain(own) {
@@ -194,7 +198,7 @@ pub(crate) async fn a_dump_has_no_id_and_no_cookie<B: Backdoor>(name: &'static s
         &[("LAB_STORE", "signed:"), ("LAB_REVOCATION", url)],
         &[("LAB_STORE", "sealed:"), ("LAB_REVOCATION", url)],
     ] {
-        let lab = Arc::new(Lab::start(name, &[variables, &[("LAB_SECRETS", SECRET)]].concat()));
+        let lab = Arc::new(Lab::start(name, &[variables, &[("LAB_SECRETS", SECRET), PATIENT]].concat()));
         let mut browser = Browser::new(&lab);
         for line in SCRIPT {
             let response = browser.send(line).await;
@@ -216,7 +220,10 @@ pub(crate) async fn a_dump_has_no_id_and_no_cookie<B: Backdoor>(name: &'static s
 /// Encrypted at rest: no value, no name of a value, no subject, and no hash of a subject either. The database has to be
 /// empty.
 pub(crate) async fn an_encrypted_dump_tells_nothing<B: Backdoor>(url: &str, backdoor: &B) {
-    let store = Encrypted::new(session_stores::connect(url).await.unwrap(), KeyRing::new(Secret::random().unwrap()));
+    let store = Encrypted::new(
+        session_stores::connect(&format!("{url}?timeout_ms=10000")).await.unwrap(),
+        KeyRing::new(Secret::random().unwrap()),
+    );
     let manager = SessionManager::stored(store, KeyRing::new(Secret::random().unwrap())).build().unwrap();
     for (subject, value) in
         [("subject-4d2a", "value-77c0"), ("subject-4d2a", "value-19e4"), ("subject-96bc", "value-c1c1")]

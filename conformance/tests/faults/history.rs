@@ -17,7 +17,7 @@ pub(crate) struct Story {
 }
 
 /// One request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
     pub(crate) deed: Deed,
     /// Which of the story's cookies went with it: 0 is the one that the login brings, each renewal brings the next.

@@ -57,7 +57,7 @@ pub(crate) async fn through_a_proxy(turn: usize, url: &str, server: SocketAddr, 
     let (summary, proxy) = Play::new(&nodes).run(comes).await;
     println!("that was {weather:?}");
     match weather {
-        Weather::Slow => assert_eq!(summary.failed(), 0),
+        Weather::Slow => assert!(summary.failed() < summary.served_during(), "slow is not too slow"),
         _ => summary.failed_in_time(),
     }
     assert_eq!(summary.lost(), 0);
