@@ -260,7 +260,7 @@ impl Operation<'_> {
     }
 
     /// Those of a list that are the excepted session, or on their way from there: it may be renamed at this very moment.
-    async fn spared(&self, listed: &[String], except: &StoreKey) -> Result<HashSet<String>, Failure> {
+    pub(crate) async fn spared(&self, listed: &[String], except: &StoreKey) -> Result<HashSet<String>, Failure> {
         // In this order: what was there at the first look is in the chain at the second one.
         let found = self.look_at_all(listed).await?;
         let mut spared = self.chain(except.to_hex()).await?;

@@ -315,6 +315,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_session_that_stays_stays_though_it_is_just_being_renamed() {
+        let Some((_, store)) = store().await else { return };
+        let processes = Processes::on(&store, "stays", 3);
+        processes.create(VISITOR, Some("ada")).await;
+        login(&processes.ours, Some("ada")).await.expect_err("it ends before its moment");
+        let operation = Operation::new(&processes.others);
+        let listed = operation.list("ada", 0, 10).await.unwrap();
+        assert_eq!(listed.len(), 2);
+        let spared = operation.spared(&listed, &key(VISITOR)).await.unwrap();
+        assert!(listed.iter().all(|hex| spared.contains(hex)));
+        assert_eq!(processes.others.delete_all_of("ada", Some(&key(VISITOR))).await.unwrap(), 0);
+        assert_eq!(processes.live().await, [VISITOR]);
+    }
+
+    #[tokio::test]
     async fn a_session_that_left_its_index_takes_nobodys_place() {
         let Some((_, store)) = store().await else { return };
         let processes = Processes::on(&store, "left", usize::MAX);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, Shared};
+use redis::aio::MultiplexedConnection;
 use redis::{ConnectionInfo, ServerErrorKind, Value};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
@@ -14,7 +15,7 @@ use crate::link::{Asking, Limits, Link, Target, at};
 use crate::scripts::Call;
 
 const SLOTS: u16 = 16_384;
-/// How long one node has to say who has what, before another one is asked.
+/// How long one node has to be reached, and then to say who has what, before another one is asked.
 const ASKING: Duration = Duration::from_millis(250);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(80);
@@ -122,11 +123,15 @@ impl Nodes {
     async fn ask_all(&self) -> Result<(), Failure> {
         let mut last = Failure::NoOwner;
         for (node, link) in self.everybody() {
-            let limits = Limits { timeout: ASKING, deadline: Instant::now() + ASKING, replicas: None };
-            let answer = link.send(&limits, |mut connection| async move {
-                let mut question = redis::cmd("CLUSTER");
-                Ok(connection.send_packed_command(question.arg("SLOTS")).await?.extract_error()?)
-            });
+            let limits = || Limits { timeout: ASKING, deadline: Instant::now() + ASKING, replicas: None };
+            let answer = async {
+                link.connect(&limits()).await?;
+                let question = async |mut connection: MultiplexedConnection| {
+                    let mut question = redis::cmd("CLUSTER");
+                    Ok(connection.send_packed_command(question.arg("SLOTS")).await?.extract_error()?)
+                };
+                link.send(&limits(), question).await
+            };
             match answer.await.and_then(|answer| ranges(&answer, &node.0).ok_or(Failure::Answer)) {
                 Ok(ranges) => {
                     let mut known = self.known();
@@ -140,7 +145,7 @@ impl Nodes {
         Err(last)
     }
 
-    /// All nodes that there are connections to, then the ones the store was made with; another one first each time.
+    /// All nodes that there are connections to, another one first each time, then the ones the store was made with.
     fn everybody(&self) -> Vec<(Node, Arc<Link>)> {
         let mut known = self.known();
         let mut all: Vec<_> = known.links.iter().map(|(node, link)| (node.clone(), Arc::clone(link))).collect();
@@ -149,15 +154,20 @@ impl Nodes {
             let turn = known.turn % all.len();
             all.rotate_left(turn);
         }
-        all.extend(self.seeds.iter().map(|seed| {
-            let node = match seed.addr() {
-                redis::ConnectionAddr::Tcp(host, port) | redis::ConnectionAddr::TcpTls { host, port, .. } => {
-                    (host.clone(), *port)
-                }
-                _ => (String::new(), 0),
+        for seed in &self.seeds {
+            let (redis::ConnectionAddr::Tcp(host, port) | redis::ConnectionAddr::TcpTls { host, port, .. }) =
+                seed.addr()
+            else {
+                continue;
             };
-            (node, Link::new(Target::Server(Arc::new(seed.clone()))))
-        }));
+            let node = (host.clone(), *port);
+            if !known.links.contains_key(&node) {
+                // It stays until somebody has answered: a connection that takes its time is there the next time.
+                let link = Link::new(Target::Server(Arc::new(seed.clone())));
+                known.links.insert(node.clone(), Arc::clone(&link));
+                all.push((node, link));
+            }
+        }
         all
     }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ServerErrorKind, Value};
+#[cfg(feature = "cluster")]
+use tokio::time::Instant;
 use tokio::time::sleep;
 
 use crate::failure::{Failure, Verdict};
@@ -37,7 +39,13 @@ impl Topology {
         match self {
             Self::One(link) => link.connect(limits).await,
             #[cfg(feature = "cluster")]
-            Self::Cluster(nodes) => nodes.learn(limits).await,
+            Self::Cluster(nodes) => loop {
+                match nodes.learn(limits).await {
+                    // A node may take longer to connect to than one has to answer when there are others to ask.
+                    Err(Failure::Late(_)) if Instant::now() < limits.deadline => {}
+                    learned => return learned,
+                }
+            },
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use session_core::{SessionStore, Update, Version};
-use session_testing::servers::RedisCluster;
+use session_testing::servers::{Fault, Proxy, RedisCluster};
 
 use super::*;
 
@@ -165,6 +165,15 @@ async fn what_is_no_session_is_in_nobodys_way() {
         assert!(!store.delete(&key(1)).await.unwrap());
         assert!(!is_live(&store, 1).await);
     }
+}
+
+#[tokio::test]
+async fn a_node_that_is_slow_to_answer_is_waited_for() {
+    let Some(cluster) = cluster() else { return };
+    let proxy = Proxy::to(cluster.nodes()[0].addr());
+    proxy.set(Fault::Delay(Duration::from_millis(90)));
+    let store = RedisStore::cluster(&[format!("redis://{}", proxy.addr())]).await.unwrap();
+    create(&store.timeout(PATIENCE).prefix("slow").unwrap(), 1, Some("ada")).await;
 }
 
 #[tokio::test]
