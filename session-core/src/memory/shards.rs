@@ -262,8 +262,9 @@ fn place(key: &StoreKey) -> usize {
     usize::from(u16::from_be_bytes([*first, *second])) % SHARDS
 }
 
+/// Not before three quarters are spare: what was swept is soon filled again, and moving costs time and leaves holes.
 fn shrink<K: Eq + Hash, T>(map: &mut HashMap<K, T>) {
-    if map.capacity() > 2 * map.len().max(16) {
+    if map.capacity() > 4 * map.len().max(8) {
         map.shrink_to_fit();
     }
 }
