@@ -78,11 +78,12 @@ impl Backdoor for File {
     }
 }
 
-/// Neither the fault nor the end of the play leaves more files open than the pool has connections.
+/// Neither the fault nor the end of the play leaves files open. Of a connection that was closed SQLite itself keeps the file for
+/// as long as another one of the process has a lock, so there may be as many again as the pool has connections.
 fn no_file_is_left_open(file: &File, labs: &[Arc<Lab>]) {
     for lab in labs {
         let open = file.open_by(lab);
-        assert!((1..=POOL).contains(&open), "{} has the file open {open} times", lab.name);
+        assert!((1..=2 * POOL).contains(&open), "{} has the file open {open} times", lab.name);
     }
 }
 
