@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its own helpers too")]
 
 use std::error::Error as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, fs, process};
 
 use session_core::{
     Encrypted, Expiry, KeyRing, Record, Secret, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch,
@@ -18,28 +18,9 @@ use session_testing::store;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
-/// A folder of this test's own that goes with it.
-struct Folder(PathBuf);
+use folder::Folder;
 
-impl Folder {
-    fn new() -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("session-stores-{}-{number}", process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+mod folder;
 
 fn key(number: u8) -> StoreKey {
     StoreKey::from_bytes([number; 32])

@@ -1,7 +1,7 @@
 //! How much memory or disk a store takes up.
 
+use std::fs;
 use std::process::Command;
-use std::{fs, io};
 
 use crate::trial::Failure;
 
@@ -16,7 +16,8 @@ pub(crate) async fn taken(url: &str) -> Result<Room, Failure> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     let (what, bytes) = match scheme {
         "memory" => ("resident memory of this process", resident()?),
-        "sqlite" => ("the file and its write-ahead log", files(rest)?),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => ("the file and its write-ahead log", sqlite::taken(rest).await?),
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => ("the tables and their indexes", postgres::taken(url).await?),
         #[cfg(feature = "mysql")]
@@ -28,7 +29,6 @@ pub(crate) async fn taken(url: &str) -> Result<Room, Failure> {
 }
 
 /// Does what the database does by itself in the minutes after a sweep.
-#[allow(clippy::unused_async, reason = "there are builds without PostgreSQL")]
 pub(crate) async fn settle(url: &str) -> Result<(), Failure> {
     match url.split_once(':') {
         #[cfg(feature = "postgres")]
@@ -40,15 +40,6 @@ pub(crate) async fn settle(url: &str) -> Result<(), Failure> {
 fn resident() -> Result<u64, Failure> {
     let status = fs::read_to_string("/proc/self/status")?;
     number(&status, "VmRSS:", "kB").map(|kilobytes| kilobytes * 1_024)
-}
-
-fn files(rest: &str) -> Result<u64, Failure> {
-    let path = without_options(rest.strip_prefix("//").unwrap_or(rest));
-    let length = |path: &str| match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        found => found.map(|file| file.len()),
-    };
-    Ok(length(path)? + length(&format!("{path}-wal"))?)
 }
 
 fn redis(url: &str) -> Result<u64, Failure> {
@@ -65,6 +56,34 @@ fn number(text: &str, name: &str, unit: &str) -> Result<u64, Failure> {
 /// The options are those of `session_stores::connect`.
 fn without_options(url: &str) -> &str {
     url.split_once('?').map_or(url, |(url, _)| url)
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use std::path::Path;
+    use std::{fs, io};
+
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+    use sqlx::{Connection as _, query};
+
+    use super::{Failure, without_options};
+
+    pub(super) async fn taken(rest: &str) -> Result<u64, Failure> {
+        let path = without_options(rest.strip_prefix("//").unwrap_or(rest));
+        if Path::new(path).exists() {
+            let mut on = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await?;
+            // What is in the log is to be in the file; how long the log is by chance says nothing.
+            query("PRAGMA wal_checkpoint (TRUNCATE)").execute(&mut on).await?;
+        }
+        Ok(length(path)? + length(&format!("{path}-wal"))?)
+    }
+
+    fn length(path: &str) -> io::Result<u64> {
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            found => Ok(found?.len()),
+        }
+    }
 }
 
 #[cfg(feature = "postgres")]
