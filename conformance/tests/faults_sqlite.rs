@@ -7,13 +7,14 @@ mod faults;
 use std::fs;
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{LABS, Lab};
+use common::{Browser, LABS, Lab};
 use faults::entries::{
     Backdoor, a_dump_has_no_id_and_no_cookie, a_harmed_entry_is_nobody, an_encrypted_dump_tells_nothing,
 };
 use faults::folder::Folder;
+use faults::history::{Deed, Event};
 use faults::play::{Play, TURN, lab, nodes};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Row as _, query};
@@ -97,21 +98,37 @@ async fn without_a_fault() {
     no_file_is_left_open(&file, &nodes.map(|node| node.lab()));
 }
 
-/// Another process writes for longer than anybody waits: writes are 503, and go on when it is done.
+/// Another process writes for longer than anybody waits: reads go on, writes are 503.
 #[tokio::test(flavor = "multi_thread")]
 async fn locked_by_another_writer() {
     let _turn = TURN.lock().await;
     let file = File::new();
     let nodes = nodes(1, &file.url());
+    // The first lab moves the idle deadline with each read; the second doesn't, so its reads are only reads.
+    let mut reader = Browser::new(&nodes[1].lab());
+    reader.expect("POST /login?u=reader", r#"200 {"user":"reader"}"#).await;
     let mut other = file.open().await;
     let handle = Handle::current();
     let lock = move || {
-        handle.block_on(query("BEGIN IMMEDIATE").execute(&mut other)).unwrap();
-        sleep(Duration::from_millis(1_500));
-        handle.block_on(query("ROLLBACK").execute(&mut other)).unwrap();
+        handle.block_on(async {
+            query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+            let until = Instant::now() + Duration::from_millis(1_500);
+            let mut reads = 0;
+            while Instant::now() < until {
+                reader.expect("GET /me", r#"200 {"user":"reader"}"#).await;
+                reads += 1;
+            }
+            assert!(reads > 20, "{reads} reads in a row were served while the file was locked");
+            query("ROLLBACK").execute(&mut other).await.unwrap();
+        });
     };
     let (summary, ()) = Play::new(&nodes).run(lock).await;
-    summary.failed_in_time();
+    assert_eq!(summary.lost(), 0);
+    assert!(summary.failed() > 10, "{} writes failed", summary.failed());
+    let reads = [Deed::Who, Deed::ReadMark, Deed::ReadCount];
+    let failed = |event: &&Event| event.node == 1 && reads.contains(&event.deed) && event.failed();
+    assert_eq!(summary.during_fault().find(failed).map(|event| event.deed), None);
+    assert!(summary.median_failure() < Duration::from_millis(1_200), "{:?}", summary.median_failure());
     no_file_is_left_open(&file, &nodes.map(|node| node.lab()));
 }
 

@@ -1,6 +1,7 @@
 //! The store on SQLite.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use session_core::{
@@ -11,7 +12,8 @@ use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{Connection as _, Error, Transaction, query, query_scalar, raw_sql};
-use tokio::time::sleep;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{sleep, timeout};
 
 use crate::shared::{
     Limit, Listing, again, count, failed, hash, idle, integer, is_taken, json, lifetime, loaded, millis, subject_hash,
@@ -32,20 +34,38 @@ const PAUSE: u32 = 4;
 ///   too; a loss of power may take the last moments' writes and logouts with it, and never harms the file. Set
 ///   `synchronous(SqliteSynchronous::Full)` to keep those too, at the price of a flush to disk a write.
 /// - **Time** is the machine's.
-/// - **Waiting** for another writer ends by the connections' `busy_timeout` and for a connection by the pool's
-///   `acquire_timeout`, and is an error.
+/// - **One writes at a time**, which is SQLite's rule; clones queue for it before they take a connection. So however many wait
+///   to write, because another process does, reads find a connection and go on.
+/// - **Waiting** for another process that writes ends by the connections' `busy_timeout`, for a turn or a connection by the
+///   pool's `acquire_timeout`, and is an error.
 /// - **A future that is dropped** at work leaves nothing halfway. Whether its last statement happened is unknown, a
 ///   transaction is undone.
 ///
 /// A file must be on a disk of this machine, not on a network's. See the [crate's page](crate) for an example.
 #[derive(Clone, Debug)]
-pub struct SqliteStore(SqlitePool);
+pub struct SqliteStore {
+    pool: SqlitePool,
+    /// Who writes has its permit.
+    turn: Arc<Semaphore>,
+}
 
-/// Runs an operation on a connection of the store's pool, again if the database undid it because of others.
-macro_rules! run {
+/// Reads on a connection of the store's pool.
+macro_rules! reading {
     ($store:expr, |$on:ident| $operation:expr) => {
         again(|| async {
-            let mut connection = $store.0.acquire().await?;
+            let mut connection = $store.pool.acquire().await?;
+            let $on = &mut *connection;
+            $operation.await
+        })
+    };
+}
+
+/// Writes in its turn, again if the database undid it because of another process.
+macro_rules! writing {
+    ($store:expr, |$on:ident| $operation:expr) => {
+        again(|| async {
+            let _turn = $store.turn().await?;
+            let mut connection = $store.pool.acquire().await?;
             let $on = &mut *connection;
             $operation.await
         })
@@ -65,8 +85,8 @@ impl SqliteStore {
     /// # });
     /// ```
     #[must_use]
-    pub const fn new(pool: SqlitePool) -> Self {
-        Self(pool)
+    pub fn new(pool: SqlitePool) -> Self {
+        Self { pool, turn: Arc::new(Semaphore::new(1)) }
     }
 
     /// What suits sessions in a file: created if it is missing, a write-ahead log so that reading never waits for writing,
@@ -103,7 +123,7 @@ impl SqliteStore {
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        run!(self, |on| migrate(on)).await.map_err(|error| StoreError::new("making the tables for sessions", error))
+        writing!(self, |on| migrate(on)).await.map_err(|error| StoreError::new("making the tables for sessions", error))
     }
 
     /// The tables as SQL, to run yourself.
@@ -117,12 +137,17 @@ impl SqliteStore {
         include_str!("../schema/sqlite.sql")
     }
 
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let turn = timeout(self.pool.options().get_acquire_timeout(), self.turn.acquire()).await;
+        turn.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)
+    }
+
     /// Deletes at most `limit` rows, a batch a statement.
     async fn take(&self, statement: &'static str, limit: usize) -> Result<usize, Error> {
         let mut taken = 0;
         while taken < limit {
             let (started, batch) = (Instant::now(), BATCH.min(limit - taken));
-            let rows = run!(self, |on| query(statement).bind(integer(batch as u64)).execute(on)).await?;
+            let rows = writing!(self, |on| query(statement).bind(integer(batch as u64)).execute(on)).await?;
             taken += count(rows.rows_affected());
             if count(rows.rows_affected()) < batch {
                 break;
@@ -137,11 +162,11 @@ impl SqliteStore {
         let mut unused = i64::MAX;
         for _ in 0..limit.div_ceil(BATCH) {
             let started = Instant::now();
-            let now: Option<i64> = run!(self, |on| query_scalar(UNUSED).fetch_optional(on)).await?;
+            let now: Option<i64> = reading!(self, |on| query_scalar(UNUSED).fetch_optional(on)).await?;
             // In a file without `auto_vacuum` it stays as it is.
             let Some(now) = now.filter(|now| *now < unused) else { break };
             unused = now;
-            run!(self, |on| query(SHRINK).execute(on)).await?;
+            writing!(self, |on| query(SHRINK).execute(on)).await?;
             sleep(started.elapsed() * PAUSE).await;
         }
         Ok(())
@@ -151,21 +176,21 @@ impl SqliteStore {
 #[async_trait]
 impl SessionStore for SqliteStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
-        let row = run!(self, |on| query(LOAD).bind(key.to_hex()).fetch_optional(on)).await;
+        let row = reading!(self, |on| query(LOAD).bind(key.to_hex()).fetch_optional(on)).await;
         failed(Verb::Load, row)?.as_ref().map(loaded::<SqliteRow>).transpose()
     }
 
     async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
         let limit = Limit::of(record, limit);
-        failed(Verb::Create, run!(self, |on| create(on, key, record, limit.as_ref())).await)
+        failed(Verb::Create, writing!(self, |on| create(on, key, record, limit.as_ref())).await)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
-        failed(Verb::Update, run!(self, |on| update(on, key, record, seen)).await)
+        failed(Verb::Update, writing!(self, |on| update(on, key, record, seen)).await)
     }
 
     async fn touch(&self, key: &StoreKey) -> Result<Touch, StoreError> {
-        let touched = run!(self, |on| query(TOUCH).bind(key.to_hex()).execute(on)).await;
+        let touched = writing!(self, |on| query(TOUCH).bind(key.to_hex()).execute(on)).await;
         Ok(if failed(Verb::Touch, touched)?.rows_affected() == 1 { Touch::Touched } else { Touch::Gone })
     }
 
@@ -178,17 +203,17 @@ impl SessionStore for SqliteStore {
         limit: SubjectLimit,
     ) -> Result<Update, StoreError> {
         let limit = Limit::of(record, limit);
-        let rename = || run!(self, |on| rename(on, old, new, record, seen, limit.as_ref()));
+        let rename = || writing!(self, |on| rename(on, old, new, record, seen, limit.as_ref()));
         let mut renamed = rename().await;
         if is_taken(&renamed) {
-            failed(Verb::Rename, run!(self, |on| free(on, new)).await)?;
+            failed(Verb::Rename, writing!(self, |on| free(on, new)).await)?;
             renamed = rename().await;
         }
         failed(Verb::Rename, renamed)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
-        failed(Verb::Delete, run!(self, |on| delete(on, key, None)).await)
+        failed(Verb::Delete, writing!(self, |on| delete(on, key, None)).await)
     }
 
     async fn sessions_of(&self, subject: &str, most: usize) -> Result<Vec<(StoreKey, Loaded)>, StoreError> {
@@ -196,7 +221,7 @@ impl SessionStore for SqliteStore {
         let mut listing = Listing::new(most);
         while let Some((after, limit)) = listing.next() {
             let page = || query(LIST).bind(&subject).bind(after.created).bind(after.number).bind(limit);
-            let rows = run!(self, |on| page().fetch_all(on)).await;
+            let rows = reading!(self, |on| page().fetch_all(on)).await;
             listing.add(&failed(Verb::SessionsOf, rows)?)?;
         }
         Ok(listing.sessions())
@@ -204,12 +229,12 @@ impl SessionStore for SqliteStore {
 
     async fn delete_one_of(&self, subject: &str, key: &StoreKey) -> Result<bool, StoreError> {
         let subject = hash(subject);
-        failed(Verb::DeleteOneOf, run!(self, |on| delete(on, key, Some(&subject))).await)
+        failed(Verb::DeleteOneOf, writing!(self, |on| delete(on, key, Some(&subject))).await)
     }
 
     async fn delete_all_of(&self, subject: &str, except: Option<&StoreKey>) -> Result<usize, StoreError> {
         let (subject, except) = (hash(subject), except.map(StoreKey::to_hex));
-        let ended = run!(self, |on| query(DELETE_ALL).bind(&subject).bind(&except).execute(on)).await;
+        let ended = writing!(self, |on| query(DELETE_ALL).bind(&subject).bind(&except).execute(on)).await;
         Ok(count(failed(Verb::DeleteAllOf, ended)?.rows_affected()))
     }
 
@@ -223,19 +248,19 @@ impl SessionStore for SqliteStore {
     }
 
     async fn revoke(&self, key: &StoreKey, keep: Duration) -> Result<bool, StoreError> {
-        failed(Verb::Revoke, run!(self, |on| revoke(on, key, keep)).await)
+        failed(Verb::Revoke, writing!(self, |on| revoke(on, key, keep)).await)
     }
 
     async fn revoke_all_of(&self, subject: &str, until: Timestamp, keep: Duration) -> Result<(), StoreError> {
         let (subject, made) = (hash(subject), integer(until.as_millis()));
         let revoke = || query(REVOKE_ALL).bind(&subject).bind(made).bind(millis(keep));
-        failed(Verb::RevokeAllOf, run!(self, |on| revoke().execute(on)).await)?;
+        failed(Verb::RevokeAllOf, writing!(self, |on| revoke().execute(on)).await)?;
         Ok(())
     }
 
     async fn is_revoked(&self, keys: &[StoreKey], subject: Option<&str>, made: Timestamp) -> Result<bool, StoreError> {
         let subject = subject.map(hash);
-        failed(Verb::IsRevoked, run!(self, |on| is_revoked(on, keys, subject.as_deref(), made)).await)
+        failed(Verb::IsRevoked, reading!(self, |on| is_revoked(on, keys, subject.as_deref(), made)).await)
     }
 }
 
