@@ -19,11 +19,11 @@ use crate::shared::{
     Limit, Listing, again, count, failed, hash, idle, integer, is_taken, json, lifetime, loaded, millis, subject_hash,
 };
 
-/// So many rows does a sweep delete in one statement: nobody else writes meanwhile.
+/// So many rows does a sweep delete in one statement, for about a millisecond: nobody else writes meanwhile.
 const BATCH: usize = 10;
 
-/// So many times as long as a statement of it took does a sweep pause: who waits to write asks again now and then, and has to
-/// find the database free.
+/// So many times as long as a statement of it took does a sweep pause: another process that waits to write asks again now and
+/// then, and has to find the database free.
 const PAUSE: u32 = 4;
 
 /// Keeps sessions in an SQLite database of yours: one file, one machine, nothing to install. Clones use the same pool.
@@ -152,7 +152,7 @@ impl SqliteStore {
             if count(rows.rows_affected()) < batch {
                 break;
             }
-            sleep(started.elapsed() * PAUSE).await;
+            self.rest(started).await?;
         }
         Ok(taken)
     }
@@ -167,8 +167,16 @@ impl SqliteStore {
             let Some(now) = now.filter(|now| *now < unused) else { break };
             unused = now;
             writing!(self, |on| query(SHRINK).execute(on)).await?;
-            sleep(started.elapsed() * PAUSE).await;
+            self.rest(started).await?;
         }
+        Ok(())
+    }
+
+    /// Lets others write after a batch, and moves what it has written from the log into the file. A request whose write
+    /// finds the log long has to move all of it and waits for the disk, so a sweep leaves none of its own there.
+    async fn rest(&self, started: Instant) -> Result<(), Error> {
+        sleep(started.elapsed() * PAUSE).await;
+        reading!(self, |on| query(CHECKPOINT).execute(on)).await?;
         Ok(())
     }
 }
@@ -499,6 +507,9 @@ const UNUSED: &str = "SELECT freelist_count FROM pragma_freelist_count, pragma_p
      WHERE 4 * freelist_count > page_count AND freelist_count > 250";
 
 const SHRINK: &str = "PRAGMA incremental_vacuum (10)";
+
+/// Waits for nobody, and nobody waits for it.
+const CHECKPOINT: &str = "PRAGMA wal_checkpoint (PASSIVE)";
 
 /// What has expired is news again.
 const REVOKE: &str = sql!(
