@@ -1,6 +1,6 @@
 //! The store on MySQL and MariaDB.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use session_core::{
     Create, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch, Update, Verb, Version,
@@ -8,15 +8,15 @@ use session_core::{
 };
 use sqlx::mysql::{MySql, MySqlPool, MySqlRow};
 use sqlx::{Error, query, query_scalar, raw_sql};
-use tokio::time::sleep;
 
 use crate::lent::{Lent, run};
 use crate::shared::{
-    Limit, Listing, again, count, failed, hash, idle, integer, is_taken, json, lifetime, loaded, millis, subject_hash,
+    Limit, Listing, again, count, failed, hash, idle, in_batches, integer, is_taken, json, lifetime, loaded, millis,
+    subject_hash,
 };
 
-/// So many rows does a sweep delete in one statement, and then pauses for as long as that took.
-const BATCH: usize = 100;
+/// So many rows does a sweep delete in one statement.
+const BATCH: usize = 40;
 
 /// So many rows has the table of locks.
 const LOCKS: u32 = 256;
@@ -96,19 +96,13 @@ impl MySqlStore {
         include_str!("../schema/mysql.sql")
     }
 
-    /// Deletes at most `limit` rows, a batch a statement.
+    /// Deletes at most `limit` rows.
     async fn take(&self, statement: &'static str, limit: usize) -> Result<usize, Error> {
-        let mut taken = 0;
-        while taken < limit {
-            let (started, batch) = (Instant::now(), BATCH.min(limit - taken));
-            let rows = run!(self, |on| query(statement).bind(integer(batch as u64)).execute(&mut **on)).await?;
-            taken += count(rows.rows_affected());
-            if count(rows.rows_affected()) < batch {
-                break;
-            }
-            sleep(started.elapsed()).await;
-        }
-        Ok(taken)
+        let delete = |batch| async move {
+            let rows = run!(self, |on| query(statement).bind(batch).execute(&mut **on)).await?;
+            Ok(rows.rows_affected())
+        };
+        in_batches(BATCH, limit, delete).await
     }
 }
 

@@ -11,11 +11,12 @@ use sqlx::{Error, query, query_scalar, raw_sql};
 
 use crate::lent::{Lent, run};
 use crate::shared::{
-    Limit, Listing, again, count, failed, hash, idle, integer, is_taken, json, lifetime, loaded, millis, subject_hash,
+    Limit, Listing, again, count, failed, hash, idle, in_batches, integer, is_taken, json, lifetime, loaded, millis,
+    subject_hash,
 };
 
 /// So many rows does a sweep delete in one statement.
-const BATCH: usize = 1_000;
+const BATCH: usize = 100;
 
 /// The first half of the store's advisory locks, "sess", so that they are no other program's.
 const LOCKS: i32 = 0x7365_7373;
@@ -97,18 +98,13 @@ impl PostgresStore {
         include_str!("../schema/postgres.sql")
     }
 
-    /// Deletes at most `limit` rows, a batch a statement.
+    /// Deletes at most `limit` rows.
     async fn take(&self, statement: &'static str, limit: usize) -> Result<usize, Error> {
-        let mut taken = 0;
-        while taken < limit {
-            let batch = BATCH.min(limit - taken);
-            let rows = run!(self, |on| query(statement).bind(integer(batch as u64)).execute(&mut **on)).await?;
-            taken += count(rows.rows_affected());
-            if count(rows.rows_affected()) < batch {
-                break;
-            }
-        }
-        Ok(taken)
+        let delete = |batch| async move {
+            let rows = run!(self, |on| query(statement).bind(batch).execute(&mut **on)).await?;
+            Ok(rows.rows_affected())
+        };
+        in_batches(BATCH, limit, delete).await
     }
 }
 

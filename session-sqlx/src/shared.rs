@@ -1,13 +1,17 @@
 //! What the stores have in common: how a session is written in columns, and how an operation is done.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use session_core::{Loaded, Record, StoreError, StoreKey, SubjectLimit, Times, Timestamp, Verb, Version};
 use sha2::{Digest as _, Sha256};
 use sqlx::{ColumnIndex, Decode, Error, Row, Type};
+use tokio::time::sleep;
 
 /// Longer than anybody waits, and short enough that no sum of two of them and the time leaves the range of an integer.
 const LONGEST_MILLIS: i64 = i64::MAX / 4;
+
+/// So many times as long as a batch took does a sweep rest, for others that want the same rows, pages or processors.
+const RESTS: u32 = 2;
 
 /// So often is done what the database undid because of others, all together.
 const ATTEMPTS: usize = 6;
@@ -52,6 +56,24 @@ where
         }
     }
     operation().await
+}
+
+/// Does the work of a sweep: `delete` gets how many rows it may delete at once, at most `batch`, and says how many it did.
+pub(crate) async fn in_batches<F>(batch: usize, limit: usize, delete: impl Fn(i64) -> F) -> Result<usize, Error>
+where
+    F: Future<Output = Result<u64, Error>>,
+{
+    let mut deleted = 0;
+    while deleted < limit {
+        let (started, batch) = (Instant::now(), batch.min(limit - deleted));
+        let rows = count(delete(integer(batch as u64)).await?);
+        deleted += rows;
+        if rows < batch {
+            break;
+        }
+        sleep(started.elapsed() * RESTS).await;
+    }
+    Ok(deleted)
 }
 
 fn was_undone(error: &Error) -> bool {

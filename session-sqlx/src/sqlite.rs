@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use session_core::{
     Create, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch, Update, Verb, Version,
@@ -13,18 +13,15 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Error, Transaction, query, query_scalar, raw_sql};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::shared::{
-    Limit, Listing, again, count, failed, hash, idle, integer, is_taken, json, lifetime, loaded, millis, subject_hash,
+    Limit, Listing, again, count, failed, hash, idle, in_batches, integer, is_taken, json, lifetime, loaded, millis,
+    subject_hash,
 };
 
 /// So many rows does a sweep delete in one statement, for about a millisecond: nobody else writes meanwhile.
 const BATCH: usize = 10;
-
-/// So many times as long as a statement of it took does a sweep pause: another process that waits to write asks again now and
-/// then, and has to find the database free.
-const PAUSE: u32 = 4;
 
 /// Keeps sessions in an SQLite database of yours: one file, one machine, nothing to install. Clones use the same pool.
 ///
@@ -142,40 +139,37 @@ impl SqliteStore {
         turn.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)
     }
 
-    /// Deletes at most `limit` rows, a batch a statement.
+    /// Deletes at most `limit` rows.
     async fn take(&self, statement: &'static str, limit: usize) -> Result<usize, Error> {
-        let mut taken = 0;
-        while taken < limit {
-            let (started, batch) = (Instant::now(), BATCH.min(limit - taken));
-            let rows = writing!(self, |on| query(statement).bind(integer(batch as u64)).execute(on)).await?;
-            taken += count(rows.rows_affected());
-            if count(rows.rows_affected()) < batch {
-                break;
-            }
-            self.rest(started).await?;
-        }
-        Ok(taken)
+        let delete = |batch| async move {
+            let rows = writing!(self, |on| query(statement).bind(batch).execute(on)).await?;
+            self.checkpoint().await?;
+            Ok(rows.rows_affected())
+        };
+        in_batches(BATCH, limit, delete).await
     }
 
     /// Gives unused pages back, as many as records may be swept at most, if they are more than a quarter of the file.
     async fn shrink(&self, limit: usize) -> Result<(), Error> {
-        let mut unused = i64::MAX;
-        for _ in 0..limit.div_ceil(BATCH) {
-            let started = Instant::now();
-            let now: Option<i64> = reading!(self, |on| query_scalar(UNUSED).fetch_optional(on)).await?;
-            // In a file without `auto_vacuum` it stays as it is.
-            let Some(now) = now.filter(|now| *now < unused) else { break };
-            unused = now;
+        in_batches(BATCH, limit, |batch| async move {
+            let unused = || async { reading!(self, |on| query_scalar(UNUSED).fetch_one(on)).await };
+            let before: i64 = unused().await?;
+            if before == 0 {
+                return Ok(0);
+            }
             writing!(self, |on| query(SHRINK).execute(on)).await?;
-            self.rest(started).await?;
-        }
+            self.checkpoint().await?;
+            // In a file without `auto_vacuum` it stays as it is.
+            let after = unused().await?;
+            Ok(if after < before { batch.unsigned_abs() } else { 0 })
+        })
+        .await?;
         Ok(())
     }
 
-    /// Lets others write after a batch, and moves what it has written from the log into the file. A request whose write
-    /// finds the log long has to move all of it and waits for the disk, so a sweep leaves none of its own there.
-    async fn rest(&self, started: Instant) -> Result<(), Error> {
-        sleep(started.elapsed() * PAUSE).await;
+    /// Moves what a batch has written from the log into the file. A request whose write finds the log long has to move all
+    /// of it and waits for the disk, so a sweep leaves none of its own there.
+    async fn checkpoint(&self) -> Result<(), Error> {
         reading!(self, |on| query(CHECKPOINT).execute(on)).await?;
         Ok(())
     }
@@ -503,8 +497,9 @@ const SWEEP_THE_REST: [&str; 3] = [
     sweep!("session_subject_revocations", "subject_hash", "until"),
 ];
 
-const UNUSED: &str = "SELECT freelist_count FROM pragma_freelist_count, pragma_page_count
-     WHERE 4 * freelist_count > page_count AND freelist_count > 250";
+/// So many pages, unless they are few.
+const UNUSED: &str = "SELECT CASE WHEN 4 * freelist_count > page_count AND freelist_count > 250
+     THEN freelist_count ELSE 0 END FROM pragma_freelist_count, pragma_page_count";
 
 const SHRINK: &str = "PRAGMA incremental_vacuum (10)";
 
