@@ -6,20 +6,36 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::clock::millis;
+use crate::csrf::{self, CsrfSecret};
 use crate::error::Error;
 use crate::expiry::Expiry;
-use crate::record::Record;
+use crate::flash::Flash;
+use crate::login::Login;
+use crate::record::{Record, Values};
 
 /// An update closure with its type forgotten: from the value that is there to the one that shall be.
 pub(crate) type Apply = Arc<dyn Fn(Option<&Value>) -> Result<Value, Error> + Send + Sync>;
+
+/// The same for several keys at once: those that change, and to what.
+pub(crate) type Merge = Arc<dyn Fn(&Values) -> Result<Vec<(String, Option<Value>)>, Error> + Send + Sync>;
 
 /// One step.
 #[derive(Clone)]
 pub(crate) enum Change {
     Clear,
+    Csrf(CsrfSecret),
+    Flash(Flash),
     Insert(String, Value),
-    Login(String),
+    Label(String),
+    Login(Login),
+    Merge(Merge),
+    Remember(Duration),
     Remove(String),
+    /// These were shown.
+    Shown(Vec<Flash>),
+    /// It outlives what has just ended its subject's sessions.
+    Spare,
     Update(String, Apply),
 }
 
@@ -77,19 +93,50 @@ impl Change {
             Self::Insert(key, value) => {
                 record.values_mut().insert(key.clone(), value.clone());
             }
-            Self::Login(subject) => {
+            Self::Csrf(secret) => record.change_own(|own| csrf::keep(&mut own.csrf, *secret)),
+            Self::Flash(flash) => record.change_own(|own| own.flashes.push(flash.clone())),
+            Self::Label(label) => record.change_own(|own| own.label = Some(label.clone())),
+            Self::Login(Login { subject, stamp }) => {
                 // An anonymous visitor's data stays with him; another subject's is nobody else's business.
                 if record.subject.as_ref().is_some_and(|earlier| earlier != subject) {
                     record.values_mut().clear();
+                    record.change_own(|own| own.flashes.clear());
                 }
                 record.subject = Some(subject.clone());
+                record.change_own(|own| {
+                    own.authenticated = Some(millis(age));
+                    own.stamp.clone_from(stamp);
+                    own.remembered = false;
+                    // A token that a visitor knew is worth nothing to whom he became.
+                    own.csrf.clear();
+                });
                 // Authentication starts both limits anew (NIST SP 800-63B, 5.2); lifetime counts from creation.
                 record.expiry = Expiry { idle: policy.idle, lifetime: age.saturating_add(policy.lifetime) };
             }
+            Self::Merge(merge) => {
+                for (key, value) in merge(record.values())? {
+                    let change =
+                        value.map_or_else(|| Self::Remove(key.clone()), |value| Self::Insert(key.clone(), value));
+                    change.apply(record, age, policy)?;
+                }
+            }
+            Self::Remember(lifetime) => {
+                record.expiry = Expiry { idle: *lifetime, lifetime: age.saturating_add(*lifetime) };
+                record.change_own(|own| own.remembered = true);
+            }
+            Self::Shown(shown) => record.change_own(|own| {
+                for flash in shown {
+                    if let Some(place) = own.flashes.iter().position(|other| other == flash) {
+                        own.flashes.remove(place);
+                    }
+                }
+            }),
             Self::Remove(key) if !record.values().contains_key(key) => {}
             Self::Remove(key) => {
                 record.values_mut().remove(key);
             }
+            // The moment itself is still among what was ended.
+            Self::Spare => record.change_own(|own| own.spared = Some(millis(age) + 1)),
             Self::Update(key, apply) => {
                 let value = apply(record.values().get(key))?;
                 Self::Insert(key.clone(), value).apply(record, age, policy)?;
@@ -110,9 +157,16 @@ impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Clear => "Clear",
+            Self::Csrf(_) => "Csrf(…)",
+            Self::Flash(_) => "Flash(…)",
             Self::Insert(..) => "Insert(…)",
+            Self::Label(_) => "Label(…)",
             Self::Login(_) => "Login(…)",
+            Self::Merge(_) => "Merge(…)",
+            Self::Remember(_) => "Remember(…)",
             Self::Remove(_) => "Remove(…)",
+            Self::Shown(_) => "Shown(…)",
+            Self::Spare => "Spare",
             Self::Update(..) => "Update(…)",
         })
     }

@@ -14,7 +14,7 @@ use crate::plan::{Answer, Base, Plan, Policy, plan};
 use crate::random::Random;
 use crate::record::Record;
 use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
-use crate::token::{Content, Envelope, Opened, Origin, Tokens};
+use crate::token::{Content, Envelope, Opened, Tokens};
 
 /// How often a write starts again because another one was faster. Of writers that meet, one always gets through, so
 /// this is how many may meet.
@@ -116,8 +116,8 @@ impl Machine {
                     self.emit(Event::Revoked);
                     return Ok(None);
                 }
-                let Envelope { id, record, times, origin } = *envelope;
-                Ok(Some(Base { id, record, version: Version::FIRST, times, origin, theirs: now, ours: now, retired }))
+                let Envelope { id, record, times, first } = *envelope;
+                Ok(Some(Base { id, record, version: Version::FIRST, times, first, theirs: now, ours: now, retired }))
             }
             Content::Reference(id) => {
                 let base = self.load(id, retired).await;
@@ -139,7 +139,7 @@ impl Machine {
         let loaded = store.load(&id.store_key()).await?;
         let ours = self.clock.now();
         Ok(loaded.map(|Loaded { record, version, times, now }| Base {
-            origin: Origin { first: id.clone(), made: times.created },
+            first: id.clone(),
             id,
             record,
             version,
@@ -150,14 +150,32 @@ impl Machine {
         }))
     }
 
+    /// The store, for what only a store can tell.
+    pub(crate) fn listing_store(&self) -> Result<&dyn SessionStore, Error> {
+        self.store().ok_or(Error::InCookies)
+    }
+
+    /// Ends what a subject has but one, and says how many, if they can be counted.
+    pub(crate) async fn end_all_of(&self, subject: &str, except: Option<&StoreKey>) -> Result<Option<usize>, Error> {
+        if let Some(store) = self.store() {
+            return Ok(Some(store.delete_all_of(subject, except).await?));
+        }
+        let revocations = self.revocations.as_deref().ok_or(Error::NotRevocable)?;
+        // Another node's clock may be ahead by as much as is tolerated.
+        let keep = self.policy.expiry.lifetime + Duration::from_millis(CLOCK_TOLERANCE_MILLIS);
+        revocations.revoke_all_of(subject, self.clock.now(), keep).await?;
+        Ok(None)
+    }
+
     fn store(&self) -> Option<&dyn SessionStore> {
         self.store.as_deref()
     }
 
-    async fn is_revoked(&self, Envelope { id, record, origin, .. }: &Envelope) -> Result<bool, Error> {
+    async fn is_revoked(&self, Envelope { id, first, record, times }: &Envelope) -> Result<bool, Error> {
         let Some(revocations) = self.revocations.as_deref() else { return Ok(false) };
-        let keys = [id.store_key(), origin.first.descent_key()];
-        Ok(revocations.is_revoked(&keys, record.subject.as_deref(), origin.made).await?)
+        let keys = [id.store_key(), first.descent_key()];
+        let made = times.created.plus(Duration::from_millis(record.own().made()));
+        Ok(revocations.is_revoked(&keys, record.subject.as_deref(), made).await?)
     }
 
     /// Ends what is in cookies, if that is remembered, for as long as they could live. False if it has been done before.
@@ -203,7 +221,7 @@ impl Machine {
                 }
                 Plan::Touch => self.touch(progress).await?,
                 Plan::Update(record) => self.update(progress, record).await?,
-                Plan::Rename(record) => self.rename(progress, record, changes.authenticates()).await?,
+                Plan::Rename(record) => self.rename(progress, record).await?,
             };
             if outcome == Update::Updated {
                 return Ok(());
@@ -252,7 +270,7 @@ impl Machine {
         let times = Times::begin(now, record.expiry);
         let id = SessionId::random(&*self.random)?;
         let base = Base {
-            origin: Origin { first: id.clone(), made: now },
+            first: id.clone(),
             id,
             record,
             version: Version::FIRST,
@@ -278,7 +296,7 @@ impl Machine {
         if let Some(base) = &progress.base {
             match self.store() {
                 Some(store) => store.delete(&base.id.store_key()).await?,
-                None => self.revoke(base.origin.first.descent_key(), base).await?,
+                None => self.revoke(base.first.descent_key(), base).await?,
             };
         }
         *progress = Progress { base: None, cookie: CookieChange::Remove, deleted: true, gone: false };
@@ -303,7 +321,8 @@ impl Machine {
         self.check_size(&record)?;
         let Some(base) = &progress.base else { return Ok(Update::Gone) };
         let updated = self.next(base, record, base.version.next());
-        let cookie = self.cookie_if(base.retired, &updated)?;
+        let lasting = |base: &Base| (base.record.own().remembered, base.record.expiry.lifetime);
+        let cookie = self.cookie_if(base.retired || lasting(base) != lasting(&updated), &updated)?;
         let outcome = match self.store() {
             Some(store) => store.update(&base.id.store_key(), &updated.record, base.version).await?,
             None => Update::Updated,
@@ -314,14 +333,10 @@ impl Machine {
         Ok(outcome)
     }
 
-    async fn rename(&self, progress: &mut Progress, record: Record, authenticates: bool) -> Result<Update, Error> {
+    async fn rename(&self, progress: &mut Progress, record: Record) -> Result<Update, Error> {
         self.check_size(&record)?;
         let Some(base) = &progress.base else { return Ok(Update::Gone) };
-        let mut renamed =
-            Base { id: SessionId::random(&*self.random)?, ..self.next(base, record, base.version.next()) };
-        if authenticates {
-            renamed.origin.made = renamed.times.seen;
-        }
+        let renamed = Base { id: SessionId::random(&*self.random)?, ..self.next(base, record, base.version.next()) };
         let cookie = self.cookie(&renamed)?;
         let (old, new) = (base.id.store_key(), renamed.id.store_key());
         let outcome = match self.store() {
@@ -357,9 +372,9 @@ impl Machine {
         Ok(())
     }
 
-    /// A reference stays what it is; a session that is in its cookie moves with it.
-    fn cookie_if(&self, retired: bool, base: &Base) -> Result<CookieChange, Error> {
-        if retired || self.store.is_none() { Ok(CookieChange::Set(self.cookie(base)?)) } else { Ok(CookieChange::Keep) }
+    /// A reference stays what it is, unless it is to be made anew; a session that is in its cookie moves with it.
+    fn cookie_if(&self, anew: bool, base: &Base) -> Result<CookieChange, Error> {
+        if anew || self.store.is_none() { Ok(CookieChange::Set(self.cookie(base)?)) } else { Ok(CookieChange::Keep) }
     }
 
     fn cookie(&self, base: &Base) -> Result<String, Error> {
@@ -370,12 +385,12 @@ impl Machine {
                     id: base.id.clone(),
                     record: base.record.clone(),
                     times: base.times,
-                    origin: base.origin.clone(),
+                    first: base.first.clone(),
                 },
                 &*self.random,
             )?,
         };
         let left = base.times.ends(base.record.expiry).since(self.now(Some(base)));
-        self.attributes.set(&token, left.as_secs())
+        self.attributes.set(&token, left.as_secs(), base.record.own().remembered)
     }
 }

@@ -141,9 +141,9 @@ impl Attributes {
     }
 
     /// The `Set-Cookie` value for a token whose session ends at most `seconds_left` from now.
-    pub(crate) fn set(&self, token: &str, seconds_left: u64) -> Result<String, Error> {
+    pub(crate) fn set(&self, token: &str, seconds_left: u64, remembered: bool) -> Result<String, Error> {
         let mut cookie = self.build(token);
-        if self.persistent {
+        if self.persistent || remembered {
             cookie = cookie.max_age(seconds(seconds_left.clamp(1, LONGEST_LIFE_SECONDS)));
         }
         let line = cookie.build().to_string();
@@ -405,7 +405,7 @@ mod tests {
     #[test]
     fn the_default_line_is_the_safest() {
         let attributes = Attributes::default().check().unwrap();
-        assert_eq!(attributes.set("v", 100).unwrap(), "__Host-id=v; HttpOnly; SameSite=Lax; Secure; Path=/");
+        assert_eq!(attributes.set("v", 100, false).unwrap(), "__Host-id=v; HttpOnly; SameSite=Lax; Secure; Path=/");
         assert_eq!(
             attributes.removal(),
             "__Host-id=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
@@ -416,17 +416,17 @@ mod tests {
     fn a_persistent_cookie_lives_as_long_as_its_session_and_400_days_at_most() {
         let attributes = Attributes { persistent: true, ..Attributes::default() };
         for (left, max_age) in [(0, 1), (1, 1), (3_600, 3_600), (34_560_000, 34_560_000), (u64::MAX, 34_560_000)] {
-            assert!(attributes.set("v", left).unwrap().ends_with(&format!("; Max-Age={max_age}")), "{left}");
+            assert!(attributes.set("v", left, false).unwrap().ends_with(&format!("; Max-Age={max_age}")), "{left}");
         }
     }
 
     #[test]
     fn a_line_that_a_browser_would_drop_is_refused_with_its_size() {
         let attributes = Attributes::default();
-        let rest = attributes.set("", 1).unwrap().len();
-        assert_eq!(attributes.set(&"v".repeat(LARGEST - rest), 1).unwrap().len(), 4_096);
+        let rest = attributes.set("", 1, false).unwrap().len();
+        assert_eq!(attributes.set(&"v".repeat(LARGEST - rest), 1, false).unwrap().len(), 4_096);
         for more in [1, 1_000] {
-            let refused = attributes.set(&"v".repeat(LARGEST - rest + more), 1);
+            let refused = attributes.set(&"v".repeat(LARGEST - rest + more), 1, false);
             assert!(matches!(refused, Err(Error::TooLarge { size, limit: 4_096 }) if size == 4_096 + more));
         }
     }
@@ -543,7 +543,7 @@ mod tests {
         #[test]
         fn every_line_that_can_be_built_reads_back(attributes in any_attributes(), token in "[A-Za-z0-9_.-]{1,99}", left in any::<u64>()) {
             let Ok(attributes) = attributes.check() else { return Ok(()) };
-            let (line, removal) = (attributes.set(&token, left).unwrap(), attributes.removal());
+            let (line, removal) = (attributes.set(&token, left, false).unwrap(), attributes.removal());
             let (name, value, set) = strict(&line).expect(&line);
             prop_assert_eq!((name, value), (attributes.name.as_str(), token.as_str()));
             let (name, value, mut removed) = strict(&removal).expect(&removal);

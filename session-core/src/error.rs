@@ -23,15 +23,24 @@ pub enum Error {
     /// Other requests changed the session during each of many attempts to save it.
     #[error("the session changed under {0} attempts to save it")]
     Conflict(usize),
+    /// A form without a valid token: it may have come from another site.
+    #[error("the form's token is missing or not of this session; load the page again")]
+    Csrf,
     /// The session ended while the request ran; nothing was saved.
     #[error("the session ended while this request ran, so its changes were not saved")]
     Gone,
+    /// Sessions in cookies are nowhere to be listed, or to be ended one by one.
+    #[error("sessions that are in their cookies can't be listed; keep them in a store to do that")]
+    InCookies,
     /// The task that was saving the session was ended before it finished, by a panic or a runtime that shut down.
     #[error("the task that saved the session was ended before it finished")]
     Interrupted,
     /// The framework's part that brings the session is missing. The text names the line to add.
     #[error("{0}")]
     NotInstalled(&'static str),
+    /// Sessions are in cookies, and nothing remembers which of them have ended.
+    #[error("sessions that are in their cookies can't be ended before their deadline; keep revocations to do that")]
+    NotRevocable,
     /// A value that JSON can't express, such as a map whose keys are no strings.
     #[error("the value for the session key {key:?} can't be written as JSON")]
     NotSerializable {
@@ -76,7 +85,7 @@ impl Error {
     }
 
     /// The HTTP status a door answers with by default: 503 when another moment may do better, 409 when the session
-    /// ended meanwhile, 403 when the subject has too many, 500 when the program has to change.
+    /// ended meanwhile, 403 when it may not be, 500 when the program has to change.
     ///
     /// ```
     /// # use session_core::{Error, Verb};
@@ -88,7 +97,7 @@ impl Error {
         match self {
             Self::Conflict(_) | Self::Random(_) | Self::Store(_) => 503,
             Self::Gone => 409,
-            Self::TooManySessions { .. } => 403,
+            Self::Csrf | Self::TooManySessions { .. } => 403,
             _ => 500,
         }
     }

@@ -17,6 +17,10 @@ mod verb;
 // what there is
 mod id;
 
+mod csrf;
+mod flash;
+mod login;
+
 mod expiry;
 mod record;
 
@@ -50,10 +54,13 @@ mod state;
 
 mod session;
 mod slot;
+mod typed;
 
 mod passage;
 
 mod manager;
+
+mod identity;
 
 pub use async_trait::async_trait;
 
@@ -66,9 +73,12 @@ pub use crate::encrypted::Encrypted;
 pub use crate::error::{ConfigError, Error, StoreError};
 pub use crate::event::{Event, Observer};
 pub use crate::expiry::{Expiry, Times};
+pub use crate::flash::{Flash, FlashLevel};
 pub use crate::head::{Effects, RequestHead, ResponseHead};
 pub use crate::id::StoreKey;
+pub use crate::identity::{Device, Handle, NoHandle};
 pub use crate::key::{KeyRing, Secret};
+pub use crate::login::Login;
 pub use crate::manager::{Revocation, SessionManager, SessionManagerBuilder};
 pub use crate::memory::MemoryStore;
 pub use crate::passage::{Door, Passage};
@@ -77,4 +87,5 @@ pub use crate::record::{Record, RecordError, Values};
 pub use crate::session::Session;
 pub use crate::slot::Slot;
 pub use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
+pub use crate::typed::Typed;
 pub use crate::verb::Verb;

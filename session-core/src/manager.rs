@@ -114,6 +114,10 @@ impl SessionManager {
         }
     }
 
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.0
+    }
+
     /// The name of the session's cookie.
     ///
     /// ```

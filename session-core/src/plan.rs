@@ -8,7 +8,6 @@ use crate::expiry::{Expiry, Times};
 use crate::id::SessionId;
 use crate::record::Record;
 use crate::store::Version;
-use crate::token::Origin;
 
 /// A session that exists: as it was loaded, or as it was last saved.
 #[derive(Clone, Debug)]
@@ -17,7 +16,8 @@ pub(crate) struct Base {
     pub(crate) record: Record,
     pub(crate) version: Version,
     pub(crate) times: Times,
-    pub(crate) origin: Origin,
+    /// The id it began with. A logout of a session that is in cookies ends all that came of it.
+    pub(crate) first: SessionId,
     /// How the clock that keeps its deadlines compares with ours: both as they stood at the same moment.
     pub(crate) theirs: Timestamp,
     pub(crate) ours: Timestamp,
@@ -125,7 +125,7 @@ mod tests {
     fn base(subject: Option<&str>, values: &[(&str, u64)]) -> Base {
         let id = SessionId::from_verified([1; 32]);
         Base {
-            origin: Origin { first: id.clone(), made: at(0) },
+            first: id.clone(),
             id,
             record: record(subject, values),
             version: Version::FIRST,
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn login(subject: &str) -> Change {
-        Change::Login(subject.to_owned())
+        Change::Login(subject.into())
     }
 
     fn increment(key: &str) -> Change {
@@ -168,9 +168,10 @@ mod tests {
     #[test]
     fn the_plan_table() {
         use Answer::{Failed, Served};
-        let reauthenticated = |age: u64, subject: &str, values: &[(&str, u64)]| {
+        let logged_in = |age: u64, subject: &str, values: &[(&str, u64)]| {
             let mut record = record(Some(subject), values);
             record.expiry.lifetime += Duration::from_secs(age);
+            record.change_own(|own| own.authenticated = Some(age * 1_000));
             record
         };
         let none = || None;
@@ -194,14 +195,14 @@ mod tests {
             ),
             ("none: cleared", none(), did(&[Change::Clear]), Served, 0, Plan::Nothing),
             ("none: renewed", none(), renewed(&[]), Served, 0, Plan::Nothing),
-            ("none: login", none(), did(&[login("ada")]), Served, 0, Plan::Create(record(Some("ada"), &[]))),
+            ("none: login", none(), did(&[login("ada")]), Served, 0, Plan::Create(logged_in(0, "ada", &[]))),
             (
                 "none: wrote, then login",
                 none(),
                 did(&[insert("n", 1), login("ada")]),
                 Served,
                 0,
-                Plan::Create(record(Some("ada"), &[("n", 1)])),
+                Plan::Create(logged_in(0, "ada", &[("n", 1)])),
             ),
             (
                 "none: two logins",
@@ -209,7 +210,7 @@ mod tests {
                 did(&[login("ada"), insert("n", 1), login("bob")]),
                 Served,
                 0,
-                Plan::Create(record(Some("bob"), &[])),
+                Plan::Create(logged_in(0, "bob", &[])),
             ),
             ("none: destroyed", none(), destroyed(&[]), Served, 0, Plan::Nothing),
             (
@@ -267,7 +268,7 @@ mod tests {
                 did(&[login("ada")]),
                 Served,
                 0,
-                Plan::Rename(record(Some("ada"), &[("n", 1)])),
+                Plan::Rename(logged_in(0, "ada", &[("n", 1)])),
             ),
             (
                 "loaded: login again keeps the data and starts the limits anew",
@@ -275,7 +276,7 @@ mod tests {
                 did(&[login("ada")]),
                 Served,
                 7,
-                Plan::Rename(reauthenticated(7, "ada", &[("n", 1)])),
+                Plan::Rename(logged_in(7, "ada", &[("n", 1)])),
             ),
             (
                 "loaded: login drops another subject's data",
@@ -283,7 +284,7 @@ mod tests {
                 did(&[login("bob")]),
                 Served,
                 0,
-                Plan::Rename(record(Some("bob"), &[])),
+                Plan::Rename(logged_in(0, "bob", &[])),
             ),
             ("loaded: destroyed", ada(), destroyed(&[]), Served, 0, Plan::Delete),
             ("loaded: destroyed, then wrote", ada(), destroyed(&[insert("n", 1)]), Served, 0, Plan::Delete),

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::csrf::CsrfSecret;
 use crate::expiry::{Expiry, WrittenExpiry};
+use crate::flash::Flash;
 
 /// The values of a session by their keys.
 pub type Values = BTreeMap<String, Value>;
@@ -35,6 +37,40 @@ pub struct Record {
     /// The limits this session was made with.
     pub expiry: Expiry,
     values: Arc<Values>,
+    /// None as long as there is nothing.
+    own: Option<Arc<Own>>,
+}
+
+/// What this crate itself keeps in a record, beside the application's values.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Own {
+    /// How long after the creation the subject last proved who they are, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) authenticated: Option<u64>,
+    /// As `authenticated`: when it was spared while the subject's other sessions were ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) spared: Option<u64>,
+    /// A hash of the credential they proved it with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stamp: Option<String>,
+    /// What to call the session in a list of devices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<String>,
+    /// The cookie outlives the browser's windows, whatever the application's other cookies do.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) remembered: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) flashes: Vec<Flash>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) csrf: Vec<CsrfSecret>,
+}
+
+impl Own {
+    /// How long after the creation the session became what it is, for who ends what was made before a moment.
+    pub(crate) fn made(&self) -> u64 {
+        self.authenticated.max(self.spared).unwrap_or_default()
+    }
 }
 
 impl Record {
@@ -49,7 +85,7 @@ impl Record {
     /// ```
     #[must_use]
     pub fn new(expiry: Expiry) -> Self {
-        Self { subject: None, expiry, values: Arc::default() }
+        Self { subject: None, expiry, values: Arc::default(), own: None }
     }
 
     /// The values.
@@ -75,11 +111,33 @@ impl Record {
         Arc::make_mut(&mut self.values)
     }
 
+    pub(crate) fn own(&self) -> &Own {
+        static NOTHING: Own = Own {
+            authenticated: None,
+            spared: None,
+            stamp: None,
+            label: None,
+            remembered: false,
+            flashes: Vec::new(),
+            csrf: Vec::new(),
+        };
+        self.own.as_deref().unwrap_or(&NOTHING)
+    }
+
+    pub(crate) fn change_own<T>(&mut self, change: impl FnOnce(&mut Own) -> T) -> T {
+        let own = Arc::make_mut(self.own.get_or_insert_default());
+        let outcome = change(own);
+        if *own == Own::default() {
+            self.own = None;
+        }
+        outcome
+    }
+
     pub(crate) fn shared_values(&self) -> Arc<Values> {
         Arc::clone(&self.values)
     }
 
-    /// Whether there is nothing worth storing: nobody logged in and no value.
+    /// Whether there is nothing worth storing: nobody logged in, no value, no message, no token for a form.
     ///
     /// ```
     /// # use session_core::{Expiry, Record};
@@ -89,7 +147,7 @@ impl Record {
     /// ```
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        self.subject.is_none() && self.values.is_empty()
+        self.subject.is_none() && self.values.is_empty() && self.own().flashes.is_empty() && self.own().csrf.is_empty()
     }
 
     /// The record as JSON text that people and other languages can read.
@@ -177,6 +235,11 @@ pub enum RecordError {
     Malformed,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it like this")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 #[derive(Deserialize)]
 struct Head {
     format: u64,
@@ -189,6 +252,8 @@ pub(crate) struct Writing<'a> {
     #[serde(flatten)]
     expiry: WrittenExpiry,
     values: &'a Values,
+    #[serde(flatten)]
+    own: Option<&'a Own>,
 }
 
 impl<'a> From<&'a Record> for Writing<'a> {
@@ -198,6 +263,7 @@ impl<'a> From<&'a Record> for Writing<'a> {
             subject: record.subject.as_deref(),
             expiry: record.expiry.into(),
             values: &record.values,
+            own: record.own.as_deref(),
         }
     }
 }
@@ -208,11 +274,15 @@ pub(crate) struct Written {
     #[serde(flatten)]
     expiry: WrittenExpiry,
     values: Values,
+    #[serde(flatten)]
+    own: Own,
 }
 
 impl From<Written> for Record {
     fn from(written: Written) -> Self {
-        Self { subject: written.subject, expiry: written.expiry.into(), values: Arc::new(written.values) }
+        let Written { subject, expiry, values, own } = written;
+        let own = (own != Own::default()).then(|| Arc::new(own));
+        Self { subject, expiry: expiry.into(), values: Arc::new(values), own }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,7 +12,9 @@ use serde_json::Value;
 use crate::changes::Change;
 use crate::close::exclusive;
 use crate::commit::Machine;
+use crate::csrf::{self, CsrfSecret};
 use crate::error::Error;
+use crate::flash::{Flash, FlashLevel};
 use crate::plan::Base;
 use crate::state::Shared;
 
@@ -225,59 +227,89 @@ impl Session {
     }
 }
 
-/// Identity.
+/// Messages and forms.
 impl Session {
-    /// Who is logged in.
-    ///
-    /// ```
-    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
-    /// # let session = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap().begin();
-    /// assert_eq!(session.subject(), None);
-    /// session.login("ada")?;
-    /// assert_eq!(session.subject().as_deref(), Some("ada"));
-    /// # Ok::<(), session_core::Error>(())
-    /// ```
-    #[must_use]
-    pub fn subject(&self) -> Option<String> {
-        self.0.subject()
-    }
-
-    /// Makes this the session of `subject`, whom you have just authenticated. It gets a new id, in the same store operation,
-    /// so a planted cookie is worth nothing; what an anonymous visitor gathered is kept, what another subject had is
-    /// dropped; both limits of its life start anew.
+    /// Leaves a message for the next page that reads them.
     ///
     /// # Errors
     /// [`Error::Closed`] after the response.
     ///
     /// ```
-    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # use session_core::{FlashLevel, KeyRing, MemoryStore, Secret, SessionManager};
     /// # let session = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap().begin();
-    /// session.insert("cart", ["tea"])?;
-    /// session.login("ada")?;
-    /// assert!(session.contains("cart"));
-    /// session.login("bob")?;
-    /// assert!(!session.contains("cart"));
+    /// session.flash(FlashLevel::Warning, "Almost full.")?;
+    /// assert_eq!(session.flashes()?.len(), 1);
     /// # Ok::<(), session_core::Error>(())
     /// ```
-    pub fn login(&self, subject: impl Into<String>) -> Result<(), Error> {
-        self.0.change(Change::Login(subject.into()))
+    pub fn flash(&self, level: FlashLevel, text: impl Into<String>) -> Result<(), Error> {
+        self.0.change(Change::Flash(Flash::new(level, text.into())))
     }
 
-    /// Ends the session: [`Session::destroy`], by the name one looks for beside `login`.
+    /// Takes the messages that were left, in order: they are shown once. If this request then fails with a 5xx they stay
+    /// for the next one.
     ///
     /// # Errors
     /// [`Error::Closed`] after the response.
     ///
     /// ```
-    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # use session_core::{FlashLevel, KeyRing, MemoryStore, Secret, SessionManager};
     /// # let session = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap().begin();
-    /// session.login("ada")?;
-    /// session.logout()?;
-    /// assert_eq!(session.subject(), None);
+    /// session.flash(FlashLevel::Info, "Welcome.")?;
+    /// assert_eq!(session.flashes()?[0].text, "Welcome.");
+    /// assert!(session.flashes()?.is_empty());
     /// # Ok::<(), session_core::Error>(())
     /// ```
-    pub fn logout(&self) -> Result<(), Error> {
-        self.destroy()
+    pub fn flashes(&self) -> Result<Vec<Flash>, Error> {
+        let flashes = self.0.view().own().flashes.clone();
+        if !flashes.is_empty() {
+            self.0.change(Change::Shown(flashes.clone()))?;
+        }
+        Ok(flashes)
+    }
+
+    /// A token for a form of this session, to be sent back with it: fresh each time, good until the next login or the end
+    /// of the session. The first one begins a session for a visitor who has none.
+    ///
+    /// # Errors
+    /// [`Error::Random`] without randomness, [`Error::Closed`] after the response.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let session = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap().begin();
+    /// let token = session.csrf_token()?;
+    /// assert_ne!(token, session.csrf_token()?);
+    /// assert!(session.verify_csrf(&token).is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn csrf_token(&self) -> Result<String, Error> {
+        let random = &*self.0.machine().random;
+        let secret = match self.0.view().own().csrf.first() {
+            Some(secret) => *secret,
+            None => {
+                let secret = CsrfSecret::random(random)?;
+                self.0.change(Change::Csrf(secret))?;
+                secret
+            }
+        };
+        secret.token(random)
+    }
+
+    /// Checks a token that came back with a form, or in a header.
+    ///
+    /// # Errors
+    /// [`Error::Csrf`], which is answered with 403, if it isn't one of this session's.
+    ///
+    /// ```
+    /// # use session_core::{Error, KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let session = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap().begin();
+    /// assert!(matches!(session.verify_csrf("guessed"), Err(Error::Csrf)));
+    /// let token = session.csrf_token()?;
+    /// session.login("ada")?;
+    /// assert!(session.verify_csrf(&token).is_err(), "who knew the visitor's token doesn't know the member's");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn verify_csrf(&self, token: &str) -> Result<(), Error> {
+        if csrf::verifies(&self.0.view().own().csrf, token) { Ok(()) } else { Err(Error::Csrf) }
     }
 }
 
@@ -298,6 +330,28 @@ impl Session {
     /// ```
     pub fn renew(&self) -> Result<(), Error> {
         self.0.renew()
+    }
+
+    /// Lets this one session live for `lifetime` from now, used or not, and its cookie outlive the browser's windows: "remember
+    /// me". It stays so in all later requests, until a login starts the usual limits. A browser keeps a cookie for 400 days
+    /// at most.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the response.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # use std::time::Duration;
+    /// # let session = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap().begin();
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// session.login("ada")?;
+    /// session.remember(Duration::from_secs(30 * 24 * 3600))?;
+    /// session.save().await?;
+    /// assert!(session.expires() > session.created() + Duration::from_secs(29 * 24 * 3600));
+    /// # Ok::<(), session_core::Error>(()) })?; Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn remember(&self, lifetime: Duration) -> Result<(), Error> {
+        self.0.change(Change::Remember(lifetime))
     }
 
     /// Ends the session, in the store and in the browser, even if the handler fails or its client leaves. What is
@@ -423,7 +477,7 @@ fn write(key: &str, value: impl Serialize) -> Result<Value, Error> {
 }
 
 /// The driver's own words would quote the value, so the error names types only.
-fn read<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T, Error> {
+pub(crate) fn read<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T, Error> {
     T::deserialize(value).map_err(|_| Error::WrongType {
         key: key.to_owned(),
         expected: type_name::<T>(),
@@ -431,7 +485,7 @@ fn read<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T, Error> {
     })
 }
 
-const fn kind(value: &Value) -> &'static str {
+pub(crate) const fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -11,8 +11,10 @@ use crate::commit::{CookieChange, Machine, Progress};
 use crate::error::Error;
 use crate::expiry::Times;
 use crate::head::{Effects, SetCookie};
+use crate::id::StoreKey;
 use crate::plan::{Answer, Base, Plan};
 use crate::record::{Record, Values};
+use crate::store::SessionStore;
 
 /// What all clones of a session share.
 pub(crate) struct Shared {
@@ -318,8 +320,28 @@ impl Shared {
         self.state().view.shared_values()
     }
 
-    pub(crate) fn subject(&self) -> Option<String> {
-        self.state().view.subject.clone()
+    /// The record as the handler sees it. Clones share their values.
+    pub(crate) fn view(&self) -> Record {
+        self.state().view.clone()
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// What the store knows the session by, if it does.
+    pub(crate) fn key(&self) -> Option<StoreKey> {
+        let state = self.state();
+        state.base.as_ref().filter(|_| !state.ends()).map(|base| base.id.store_key())
+    }
+
+    pub(crate) fn listing_store(&self) -> Result<&dyn SessionStore, Error> {
+        self.machine.listing_store()
+    }
+
+    /// How long ago the session was created.
+    pub(crate) fn age_now(&self) -> Duration {
+        self.age(&self.state())
     }
 
     pub(crate) fn times(&self) -> Times {

@@ -13,7 +13,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
 use crate::crypto::{Mac, TAG_LENGTH, Xaes};
 use crate::error::Error;
 use crate::expiry::Times;
@@ -61,16 +60,8 @@ pub(crate) struct Envelope {
     pub(crate) id: SessionId,
     pub(crate) record: Record,
     pub(crate) times: Times,
-    pub(crate) origin: Origin,
-}
-
-/// Where a cookie session comes from: what a revocation can name besides its id.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    /// The id it began with. A logout ends all that came of it, also what a renewal at the same time made of it.
+    /// The id it began with.
     pub(crate) first: SessionId,
-    /// When it began or was last logged in. Renewals keep it.
-    pub(crate) made: Timestamp,
 }
 
 /// An authentic token.
@@ -249,9 +240,6 @@ struct WritingEnvelope<'a> {
     /// Left out as long as it is the id.
     #[serde(skip_serializing_if = "Option::is_none")]
     first: Option<String>,
-    /// Left out as long as it is the creation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    made: Option<Timestamp>,
     #[serde(flatten)]
     times: Times,
     #[serde(flatten)]
@@ -263,7 +251,6 @@ struct WrittenEnvelope {
     format: u64,
     id: String,
     first: Option<String>,
-    made: Option<Timestamp>,
     #[serde(flatten)]
     times: Times,
     #[serde(flatten)]
@@ -272,12 +259,10 @@ struct WrittenEnvelope {
 
 impl Envelope {
     fn to_json(&self) -> Vec<u8> {
-        let Origin { first, made } = &self.origin;
-        let renewed = first.as_bytes() != self.id.as_bytes();
+        let renewed = self.first.as_bytes() != self.id.as_bytes();
         let writing = WritingEnvelope {
             id: written_id(&self.id),
-            first: renewed.then(|| written_id(first)),
-            made: (*made != self.times.created).then_some(*made),
+            first: renewed.then(|| written_id(&self.first)),
             times: self.times,
             record: (&self.record).into(),
         };
@@ -291,8 +276,7 @@ impl Envelope {
         }
         let id = read_id(&written.id)?;
         let first = written.first.map_or(Some(id.clone()), |first| read_id(&first))?;
-        let origin = Origin { first, made: written.made.unwrap_or(written.times.created) };
-        Some(Self { id, times: written.times, record: written.record.into(), origin })
+        Some(Self { id, times: written.times, record: written.record.into(), first })
     }
 }
 
