@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::admin::{self, Admin};
 use crate::config::{Config, Refusal, Store, Url};
+use crate::credentials::Credentials;
 use crate::stats::Stats;
 
 /// What a framework's part of a lab needs.
@@ -21,6 +22,8 @@ use crate::stats::Stats;
 pub struct Lab {
     /// The manager of the sessions, for the framework's door.
     pub manager: SessionManager,
+    /// The passwords that were changed.
+    pub credentials: Credentials,
     /// Where to listen.
     pub bind: SocketAddr,
 }
@@ -71,7 +74,7 @@ impl Lab {
         if let Some(listener) = admin {
             admin::serve(listener, Admin { manager: manager.clone(), stats, live });
         }
-        Ok(Self { manager, bind: config.bind })
+        Ok(Self { manager, credentials: Credentials::default(), bind: config.bind })
     }
 }
 

@@ -6,6 +6,7 @@
 //! parameters of the routes and the JSON they answer. `tests` drives the binaries.
 
 mod config;
+mod credentials;
 mod lab;
 
 pub mod params;
@@ -15,6 +16,7 @@ mod admin;
 mod stats;
 
 pub use crate::config::{Config, Refusal, Store, Url};
+pub use crate::credentials::Credentials;
 pub use crate::lab::{Lab, listening, run};
 pub use crate::stats::Stats;
 

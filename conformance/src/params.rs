@@ -80,6 +80,27 @@ pub struct Size {
     pub n: usize,
 }
 
+/// `?handle=`
+#[derive(Debug, Deserialize)]
+pub struct ByHandle {
+    /// Which of the subject's sessions.
+    pub handle: String,
+}
+
+/// `?username=`
+#[derive(Debug, Deserialize)]
+pub struct Username {
+    /// The name.
+    pub username: String,
+}
+
+/// `?m=`
+#[derive(Debug, Deserialize)]
+pub struct Message {
+    /// The text.
+    pub m: String,
+}
+
 /// `?name=`
 #[derive(Debug, Deserialize)]
 pub struct Name {

@@ -1,7 +1,7 @@
 //! What the routes answer, the same on all four.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,9 +9,9 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use session_core::Error;
+use session_core::{Device, Error};
 
 /// `{"ok":true}`
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -45,6 +45,67 @@ pub struct Who {
     pub user: Option<String>,
 }
 
+/// `{"ok":…}`
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Whether {
+    /// Whether it was.
+    pub ok: bool,
+}
+
+/// `{"ended":…}`
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Ended {
+    /// How many, where that can be counted.
+    pub ended: Option<usize>,
+}
+
+/// `{"token":…}`
+#[derive(Clone, Debug, Serialize)]
+pub struct Token {
+    /// For a form.
+    pub token: String,
+}
+
+/// One line of `/devices`.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceLine {
+    handle: String,
+    created: u64,
+    seen: u64,
+    current: bool,
+}
+
+impl From<Device> for DeviceLine {
+    fn from(device: Device) -> Self {
+        let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (created, seen) = (seconds(device.created), seconds(device.seen));
+        Self { handle: device.handle.to_string(), created, seen, current: device.current }
+    }
+}
+
+/// The session as a struct, and what `/typed` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visitor {
+    /// How they want to be called.
+    pub username: Option<String>,
+    /// How often they were here.
+    pub visits: u32,
+}
+
+impl Default for Visitor {
+    fn default() -> Self {
+        Self { username: Some("example".to_owned()), visits: 0 }
+    }
+}
+
+impl Visitor {
+    /// One more visit, under this name.
+    pub fn came_as(&mut self, username: &str) {
+        self.username = Some(username.to_owned());
+        self.visits += 1;
+    }
+}
+
 /// `{"error":…}`
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Failure {
@@ -58,8 +119,6 @@ pub const UNREADABLE: Failure = Failure { error: "a parameter is missing or can'
 pub const AS_WISHED: Failure = Failure { error: "as you wished" };
 /// With 404.
 pub const NOT_FOUND: Failure = Failure { error: "not found" };
-/// With 501.
-pub const NOT_IMPLEMENTED: Failure = Failure { error: "not implemented" };
 
 /// Three chunks, 100 ms apart.
 pub fn chunks() -> impl Stream<Item = &'static str> + Send + Sync + 'static {

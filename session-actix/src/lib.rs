@@ -42,12 +42,14 @@
 //! [`Session::save`](session_core::Session::save), or goes into a task of its own.
 
 use std::future::Future;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use session_core::Slot;
 
 mod middleware;
@@ -55,8 +57,8 @@ mod middleware;
 use crate::middleware::status;
 
 pub use session_core::{
-    ConfigError, Event, KeyRing, MemoryStore, Observer, Revocation, SameSite, Secret, SessionManager,
-    SessionManagerBuilder,
+    CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Flash, FlashLevel, Handle, KeyRing, Login, MemoryStore,
+    Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder, SubjectLimit,
 };
 
 pub use crate::middleware::{SessionMiddleware, SessionService};
@@ -84,6 +86,82 @@ impl FromRequest for Session {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         request.session()
+    }
+}
+
+/// The visitor's session read as a struct `T`, whose fields are the session's keys; written through
+/// [`update`](session_core::Typed::update). See [`session_core::Typed`].
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use session_actix::Typed;
+///
+/// #[derive(Default, Serialize, Deserialize)]
+/// struct Visitor {
+///     visits: u32,
+/// }
+///
+/// #[actix_web::get("/")]
+/// async fn visit(mut visitor: Typed<Visitor>) -> Result<String, session_actix::Error> {
+///     visitor.update(|visitor| visitor.visits += 1)?;
+///     Ok(format!("visit {}", visitor.visits))
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Typed<T>(session_core::Typed<T>);
+
+impl<T> Deref for Typed<T> {
+    type Target = session_core::Typed<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Typed<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Default + 'static> FromRequest for Typed<T> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let session = request.session();
+        Box::pin(async move { Ok(Self(session.await?.typed()?)) })
+    }
+}
+
+/// The messages that earlier requests left with [`flash`](session_core::Session::flash), taken out of the session to be shown
+/// now, once.
+///
+/// ```
+/// use actix_web::{HttpResponse, get, http::header::LOCATION, post};
+/// use session_actix::{FlashLevel, Flashes, Session};
+///
+/// #[post("/buy")]
+/// async fn buy(session: Session) -> Result<HttpResponse, session_actix::Error> {
+///     session.flash(FlashLevel::Success, "Bought.")?;
+///     Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/")).finish())
+/// }
+///
+/// #[get("/")]
+/// async fn page(Flashes(messages): Flashes) -> String {
+///     messages.into_iter().map(|message| format!("{}: {}\n", message.level.name(), message.text)).collect()
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Flashes(pub Vec<Flash>);
+
+impl FromRequest for Flashes {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let session = request.session();
+        Box::pin(async move { Ok(Self(session.await?.flashes()?)) })
     }
 }
 

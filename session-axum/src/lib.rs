@@ -25,16 +25,18 @@
 //! [`Session::save`](session_core::Session::save). What a handler has answered is stored even if the client leaves while the
 //! store is at work.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 pub use session_core::{
-    ConfigError, Event, KeyRing, MemoryStore, Observer, Revocation, SameSite, Secret, SessionManager,
-    SessionManagerBuilder,
+    CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Flash, FlashLevel, Handle, KeyRing, Login, MemoryStore,
+    Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder, SubjectLimit,
 };
 pub use session_tower::SessionLayer;
 
@@ -90,6 +92,80 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
             Err(session_core::Error::NotInstalled(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// The visitor's session read as a struct `T`, whose fields are the session's keys; written through
+/// [`update`](session_core::Typed::update). See [`session_core::Typed`].
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use serde::{Deserialize, Serialize};
+/// use session_axum::Typed;
+///
+/// #[derive(Default, Serialize, Deserialize)]
+/// struct Visitor {
+///     visits: u32,
+/// }
+///
+/// async fn visit(mut visitor: Typed<Visitor>) -> Result<String, session_axum::Error> {
+///     visitor.update(|visitor| visitor.visits += 1)?;
+///     Ok(format!("visit {}", visitor.visits))
+/// }
+///
+/// let app: Router = Router::new().route("/", get(visit));
+/// ```
+#[derive(Debug)]
+pub struct Typed<T>(session_core::Typed<T>);
+
+impl<T> Deref for Typed<T> {
+    type Target = session_core::Typed<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Typed<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl<S: Send + Sync, T: Serialize + DeserializeOwned + Default> FromRequestParts<S> for Typed<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Ok(Self(session_tower::session(&parts.extensions).await?.typed()?))
+    }
+}
+
+/// The messages that earlier requests left with [`flash`](session_core::Session::flash), taken out of the session to be shown
+/// now, once.
+///
+/// ```
+/// use axum::{Router, response::Redirect, routing::{get, post}};
+/// use session_axum::{FlashLevel, Flashes, Session};
+///
+/// async fn buy(session: Session) -> Result<Redirect, session_axum::Error> {
+///     session.flash(FlashLevel::Success, "Bought.")?;
+///     Ok(Redirect::to("/"))
+/// }
+///
+/// async fn page(Flashes(messages): Flashes) -> String {
+///     messages.into_iter().map(|message| format!("{}: {}\n", message.level.name(), message.text)).collect()
+/// }
+///
+/// let app: Router = Router::new().route("/", get(page)).route("/buy", post(buy));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Flashes(pub Vec<Flash>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Flashes {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Ok(Self(session_tower::session(&parts.extensions).await?.flashes()?))
     }
 }
 

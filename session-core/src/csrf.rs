@@ -9,6 +9,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::error::Error;
 use crate::random::Random;
 
+/// The header in which a script sends back a [form token](crate::Session::csrf_token).
+///
+/// ```
+/// assert_eq!(session_core::CSRF_HEADER, "x-csrf-token");
+/// ```
+pub const CSRF_HEADER: &str = "x-csrf-token";
+
+/// The form field in which a page sends back a [form token](crate::Session::csrf_token).
+///
+/// ```
+/// assert_eq!(session_core::CSRF_FIELD, "csrf_token");
+/// ```
+pub const CSRF_FIELD: &str = "csrf_token";
+
 /// 256 bits, as OWASP's cheat sheet on cross-site request forgery asks for a large random value.
 const LENGTH: usize = 32;
 /// Requests at once may each make one; so many are kept.
@@ -55,6 +69,14 @@ impl CsrfSecret {
 /// Whether `token` was made of one of `secrets`.
 pub(crate) fn verifies(secrets: &[CsrfSecret], token: &str) -> bool {
     CsrfSecret::of(token).is_some_and(|made_of| secrets.iter().any(|secret| secret.is(made_of)))
+}
+
+/// The token in an `application/x-www-form-urlencoded` body. All its characters are such that no browser encodes them (URL
+/// Standard, 5.2), and neither are those of the field's name.
+pub(crate) fn in_form(body: &[u8]) -> Option<&str> {
+    let mut fields = body.split(|byte| *byte == b'&');
+    let token = fields.find_map(|field| field.strip_prefix(CSRF_FIELD.as_bytes())?.strip_prefix(b"="))?;
+    std::str::from_utf8(token).ok()
 }
 
 /// Keeps one more; the oldest gives way.
@@ -118,6 +140,21 @@ mod tests {
             bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
             assert!(!verifies(&[secret], &String::from_utf8(bytes).unwrap()), "{place}");
         }
+    }
+
+    #[test]
+    fn a_form_has_the_token_in_its_field() {
+        for (body, token) in [
+            ("csrf_token=a-b_C", Some("a-b_C")),
+            ("x=1&csrf_token=abc&csrf_token=def", Some("abc")),
+            ("csrf_token=", Some("")),
+            ("x=csrf_token=abc", None),
+            ("csrf_tokens=abc&csrf_token", None),
+            ("", None),
+        ] {
+            assert_eq!(in_form(body.as_bytes()), token, "{body}");
+        }
+        assert_eq!(in_form(b"csrf_token=\xff"), None);
     }
 
     #[test]

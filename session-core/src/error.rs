@@ -35,6 +35,9 @@ pub enum Error {
     /// The task that was saving the session was ended before it finished, by a panic or a runtime that shut down.
     #[error("the task that saved the session was ended before it finished")]
     Interrupted,
+    /// The subject's last proof of who they are is older than the handler asks for: send them to the login page.
+    #[error("the last login is too long ago for this; log in again")]
+    NotFresh,
     /// The framework's part that brings the session is missing. The text names the line to add.
     #[error("{0}")]
     NotInstalled(&'static str),
@@ -97,7 +100,7 @@ impl Error {
         match self {
             Self::Conflict(_) | Self::Random(_) | Self::Store(_) => 503,
             Self::Gone => 409,
-            Self::Csrf | Self::TooManySessions { .. } => 403,
+            Self::Csrf | Self::NotFresh | Self::TooManySessions { .. } => 403,
             _ => 500,
         }
     }

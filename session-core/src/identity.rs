@@ -156,14 +156,14 @@ impl Session {
     /// ```
     /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
     /// # let session = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap().begin();
-    /// assert_eq!(session.authenticated(), None);
+    /// assert_eq!(session.authenticated_at(), None);
     /// session.login("ada")?;
-    /// assert!(session.authenticated() >= Some(session.created()));
+    /// assert!(session.authenticated_at() >= Some(session.created()));
     /// # Ok::<(), session_core::Error>(())
     /// ```
     #[must_use]
-    pub fn authenticated(&self) -> Option<SystemTime> {
-        Some(self.created() + self.authenticated_at_age()?)
+    pub fn authenticated_at(&self) -> Option<SystemTime> {
+        Some(self.created() + self.authenticated_age()?)
     }
 
     /// Whether the subject proved who they are within the last `limit`: ask for it before something that can't be undone,
@@ -180,10 +180,28 @@ impl Session {
     /// ```
     #[must_use]
     pub fn is_fresh(&self, limit: Duration) -> bool {
-        self.authenticated_at_age().is_some_and(|then| self.0.age_now().saturating_sub(then) <= limit)
+        self.authenticated_age().is_some_and(|then| self.0.age_now().saturating_sub(then) <= limit)
     }
 
-    fn authenticated_at_age(&self) -> Option<Duration> {
+    /// [`Session::is_fresh`], as an error that is answered with 403: for a handler that begins with `?`.
+    ///
+    /// # Errors
+    /// [`Error::NotFresh`] if the subject proved who they are longer ago than `limit`, or nobody is logged in.
+    ///
+    /// ```
+    /// # use session_core::{Error, KeyRing, MemoryStore, Secret, SessionManager};
+    /// # use std::time::Duration;
+    /// # let session = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap().begin();
+    /// assert!(matches!(session.require_fresh(Duration::from_secs(300)), Err(Error::NotFresh)));
+    /// session.login("ada")?;
+    /// session.require_fresh(Duration::from_secs(300))?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn require_fresh(&self, limit: Duration) -> Result<(), Error> {
+        if self.is_fresh(limit) { Ok(()) } else { Err(Error::NotFresh) }
+    }
+
+    fn authenticated_age(&self) -> Option<Duration> {
         let view = self.0.view();
         view.subject.as_ref()?;
         view.own().authenticated.map(Duration::from_millis)

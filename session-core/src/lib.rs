@@ -53,6 +53,7 @@ mod close;
 mod state;
 
 mod session;
+mod session_key;
 mod slot;
 mod typed;
 
@@ -68,6 +69,7 @@ pub use crate::clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use crate::close::{Close, CloseFuture};
 pub use crate::cookie::SameSite;
 pub use crate::counting::Counting;
+pub use crate::csrf::{CSRF_FIELD, CSRF_HEADER};
 pub use crate::decorator::Decorator;
 pub use crate::encrypted::Encrypted;
 pub use crate::error::{ConfigError, Error, StoreError};
@@ -85,6 +87,7 @@ pub use crate::passage::{Door, Passage};
 pub use crate::random::{OsRandom, Random};
 pub use crate::record::{Record, RecordError, Values};
 pub use crate::session::Session;
+pub use crate::session_key::SessionKey;
 pub use crate::slot::Slot;
 pub use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
 pub use crate::typed::Typed;

@@ -311,6 +311,30 @@ impl Session {
     pub fn verify_csrf(&self, token: &str) -> Result<(), Error> {
         if csrf::verifies(&self.0.view().own().csrf, token) { Ok(()) } else { Err(Error::Csrf) }
     }
+
+    /// Checks the token of a request as it came: `header` is the value of [`CSRF_HEADER`](crate::CSRF_HEADER), as scripts send
+    /// it; without one it is looked for in the field [`CSRF_FIELD`](crate::CSRF_FIELD) of `form`, an
+    /// `application/x-www-form-urlencoded` body.
+    ///
+    /// # Errors
+    /// As [`Session::verify_csrf`].
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let session = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap().begin();
+    /// let token = session.csrf_token()?;
+    /// assert!(session.verify_csrf_of(Some(token.as_bytes()), b"").is_ok());
+    /// assert!(session.verify_csrf_of(None, format!("name=ada&csrf_token={token}").as_bytes()).is_ok());
+    /// assert!(session.verify_csrf_of(None, b"name=ada").is_err());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn verify_csrf_of(&self, header: Option<&[u8]>, form: &[u8]) -> Result<(), Error> {
+        let token = match header {
+            Some(header) => std::str::from_utf8(header).ok(),
+            None => csrf::in_form(form),
+        };
+        self.verify_csrf(token.ok_or(Error::Csrf)?)
+    }
 }
 
 /// Life.

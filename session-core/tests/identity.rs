@@ -131,7 +131,7 @@ async fn what_was_proved_long_ago_is_not_fresh() {
     let token = response.token().unwrap().to_owned();
     clock.advance(Duration::from_secs(60));
     ask(&manager, &token, async |session| {
-        assert_eq!(session.authenticated(), Some(session.created() + Duration::from_secs(100)));
+        assert_eq!(session.authenticated_at(), Some(session.created() + Duration::from_secs(100)));
         assert!(session.is_fresh(Duration::from_secs(60)));
         assert!(!session.is_fresh(Duration::from_secs(59)));
     })

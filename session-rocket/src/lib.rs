@@ -37,9 +37,9 @@ mod guard;
 mod local;
 
 pub use session_core::{
-    ConfigError, Event, KeyRing, MemoryStore, Observer, Revocation, SameSite, Secret, SessionManager,
-    SessionManagerBuilder,
+    CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Flash, FlashLevel, Handle, KeyRing, Login, MemoryStore,
+    Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder, SubjectLimit,
 };
 
 pub use crate::fairing::SessionFairing;
-pub use crate::guard::{Error, Session};
+pub use crate::guard::{Error, Flashes, Session, Typed};

@@ -8,7 +8,10 @@ use std::time::Duration;
 use session_core::{Counting, Expiry, MemoryStore, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Verb};
 use session_core::{Timestamp, Version};
 use session_stores::TimeLimited;
-use session_testing::{store, stores::{Failing, Slow}};
+use session_testing::{
+    store,
+    stores::{Failing, Slow},
+};
 use tokio::time::Instant;
 
 const LIMIT: Duration = Duration::from_millis(500);

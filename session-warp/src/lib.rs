@@ -41,12 +41,15 @@
 mod error;
 mod wrap;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use session_core::Slot;
 use warp::{Filter, Rejection};
 
 pub use session_core::{
-    ConfigError, Event, KeyRing, MemoryStore, Observer, Revocation, SameSite, Secret, Session, SessionManager,
-    SessionManagerBuilder,
+    CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Flash, FlashLevel, Handle, KeyRing, Login, MemoryStore,
+    Observer, Revocation, SameSite, Secret, Session, SessionKey, SessionManager, SessionManagerBuilder, SubjectLimit,
+    Typed,
 };
 pub use session_tower::SessionLayer;
 
@@ -103,4 +106,44 @@ pub fn optional_session() -> impl Filter<Extract = (Option<Session>,), Error = R
             None => Ok(None),
         }
     })
+}
+
+/// The visitor's session read as a struct `T`, whose fields are the session's keys; written through [`Typed::update`].
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use session_warp::{Typed, reject, typed};
+/// use warp::Filter;
+///
+/// #[derive(Default, Serialize, Deserialize)]
+/// struct Visitor {
+///     visits: u32,
+/// }
+///
+/// async fn visit(mut visitor: Typed<Visitor>) -> Result<String, warp::Rejection> {
+///     visitor.update(|visitor| visitor.visits += 1).map_err(reject)?;
+///     Ok(format!("visit {}", visitor.visits))
+/// }
+///
+/// let routes = warp::path::end().and(typed()).and_then(visit);
+/// ```
+#[must_use]
+pub fn typed<T: Serialize + DeserializeOwned + Default + Send>()
+-> impl Filter<Extract = (Typed<T>,), Error = Rejection> + Copy + Send + Sync {
+    session().and_then(|session: Session| async move { session.typed().map_err(reject) })
+}
+
+/// The messages that earlier requests left with [`Session::flash`], taken out of the session to be shown now, once.
+///
+/// ```
+/// use session_warp::{Flash, flashes};
+/// use warp::Filter;
+///
+/// let page = warp::path::end().and(flashes()).map(|messages: Vec<Flash>| {
+///     messages.into_iter().map(|message| format!("{}: {}\n", message.level.name(), message.text)).collect::<String>()
+/// });
+/// ```
+#[must_use]
+pub fn flashes() -> impl Filter<Extract = (Vec<Flash>,), Error = Rejection> + Copy + Send + Sync {
+    session().and_then(|session: Session| async move { session.flashes().map_err(reject) })
 }

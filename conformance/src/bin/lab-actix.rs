@@ -6,18 +6,21 @@ use std::process::ExitCode;
 
 use actix_web::dev::Payload;
 use actix_web::error::InternalError;
-use actix_web::http::{StatusCode, header};
-use actix_web::web::{self, Bytes, Json, get, post};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{self, Bytes, Data, Json, get, post};
 use actix_web::{App, FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use session_actix::{Error, Session, SessionMiddleware};
+use session_actix::{CSRF_HEADER, Error, Flash, FlashLevel, Flashes, Session, SessionMiddleware, Typed};
 use session_conformance::params::{
-    self, Key, KeyValue, Name, OptionalKey, Size, SlowKey, SlowRead, SlowWrite, TwoUsers, User,
+    self, ByHandle, Key, KeyValue, Message, Name, OptionalKey, Size, SlowKey, SlowRead, SlowWrite, TwoUsers, User,
+    Username,
 };
 use session_conformance::replies::{
-    AS_WISHED, DONE, Done, NOT_FOUND, NOT_IMPLEMENTED, Peek, UNREADABLE, Val, Who, chunks, random_base64, sleep,
+    AS_WISHED, DONE, DeviceLine, Done, Ended, NOT_FOUND, Peek, Token, UNREADABLE, Val, Visitor, Whether, Who, chunks,
+    random_base64, sleep,
 };
 use session_conformance::{Lab, listening, run};
 
@@ -27,7 +30,7 @@ fn main() -> ExitCode {
 
 #[actix_web::main]
 async fn serve(lab: Lab) -> io::Result<()> {
-    let manager = lab.manager;
+    let bind = lab.bind;
     let app = move || {
         App::new()
             .route("/none", get().to(none))
@@ -60,19 +63,20 @@ async fn serve(lab: Lab) -> io::Result<()> {
             .route("/not-modified", get().to(not_modified))
             .route("/stream", get().to(stream))
             .route("/echo-cookie", get().to(echo_cookie))
-            .route("/logout-all", post().to(not_implemented))
-            .route("/devices", get().to(not_implemented))
-            .route("/devices/end", post().to(not_implemented))
-            .route("/password", post().to(not_implemented))
-            .service(web::resource("/typed").route(get().to(not_implemented)).route(post().to(not_implemented)))
-            .service(web::resource("/flash").route(get().to(not_implemented)).route(post().to(not_implemented)))
-            .route("/csrf", get().to(not_implemented))
-            .route("/csrf-do", post().to(not_implemented))
+            .route("/logout-all", post().to(logout_all))
+            .route("/devices", get().to(devices))
+            .route("/devices/end", post().to(end_device))
+            .route("/password", post().to(password))
+            .service(web::resource("/typed").route(get().to(typed)).route(post().to(set_typed)))
+            .service(web::resource("/flash").route(get().to(flashes)).route(post().to(flash)))
+            .route("/csrf", get().to(csrf))
+            .route("/csrf-do", post().to(csrf_do))
             .default_service(web::to(|| async { HttpResponse::NotFound().json(NOT_FOUND) }))
-            .wrap(SessionMiddleware::new(manager.clone()))
+            .app_data(Data::new(lab.clone()))
+            .wrap(SessionMiddleware::new(lab.manager.clone()))
     };
     // A signal ends the process at once, as it does those of the other labs.
-    let server = HttpServer::new(app).disable_signals().bind(lab.bind)?;
+    let server = HttpServer::new(app).disable_signals().bind(bind)?;
     for address in server.addrs() {
         listening(address)?;
     }
@@ -97,8 +101,12 @@ async fn none() -> Json<Done> {
     Json(DONE)
 }
 
-async fn peek(Params(OptionalKey { k }): Params<OptionalKey>, session: Session) -> Result<Json<Peek>, Error> {
-    Ok(Json(look(&session, k.as_deref())?))
+async fn peek(
+    lab: Data<Lab>,
+    Params(OptionalKey { k }): Params<OptionalKey>,
+    session: Session,
+) -> Result<Json<Peek>, Error> {
+    Ok(Json(look(&lab, &session, k.as_deref())?))
 }
 
 async fn has(Params(Key { k }): Params<Key>, session: Session) -> Json<Val<bool>> {
@@ -132,21 +140,26 @@ async fn incr(Params(Key { k }): Params<Key>, session: Session) -> Result<Json<V
     Ok(Json(Val { v }))
 }
 
-async fn login(Params(User { u }): Params<User>, session: Session) -> Result<Json<Who>, Error> {
-    session.login(u)?;
+async fn login(lab: Data<Lab>, Params(User { u }): Params<User>, session: Session) -> Result<Json<Who>, Error> {
+    session.login(lab.credentials.login(u))?;
     Ok(Json(Who { user: session.subject() }))
 }
 
-async fn login_twice(Params(TwoUsers { u, w }): Params<TwoUsers>, session: Session) -> Result<Json<Who>, Error> {
-    session.login(u)?;
-    session.login(w)?;
+async fn login_twice(
+    lab: Data<Lab>,
+    Params(TwoUsers { u, w }): Params<TwoUsers>,
+    session: Session,
+) -> Result<Json<Who>, Error> {
+    session.login(lab.credentials.login(u))?;
+    session.login(lab.credentials.login(w))?;
     Ok(Json(Who { user: session.subject() }))
 }
 
-async fn me(session: Session) -> HttpResponse {
+async fn me(lab: Data<Lab>, session: Session) -> Result<HttpResponse, Error> {
+    lab.credentials.check(&session)?;
     let user = session.subject();
     let status = if user.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
-    HttpResponse::build(status).json(Who { user })
+    Ok(HttpResponse::build(status).json(Who { user }))
 }
 
 async fn renew(session: Session) -> Result<Json<Done>, Error> {
@@ -165,9 +178,13 @@ async fn logout_then_set(Params(KeyValue { k, v }): Params<KeyValue>, session: S
     Ok(Json(DONE))
 }
 
-async fn slow_read(Params(SlowRead { k, ms }): Params<SlowRead>, session: Session) -> Result<Json<Peek>, Error> {
+async fn slow_read(
+    lab: Data<Lab>,
+    Params(SlowRead { k, ms }): Params<SlowRead>,
+    session: Session,
+) -> Result<Json<Peek>, Error> {
     sleep(ms).await;
-    Ok(Json(look(&session, k.as_deref())?))
+    Ok(Json(look(&lab, &session, k.as_deref())?))
 }
 
 async fn slow_set(Params(SlowWrite { k, v, ms }): Params<SlowWrite>, session: Session) -> Result<Json<Done>, Error> {
@@ -219,8 +236,12 @@ async fn big(Params(Size { n }): Params<Size>, session: Session) -> Result<Json<
     Ok(Json(DONE))
 }
 
-async fn public(Params(OptionalKey { k }): Params<OptionalKey>, session: Session) -> Result<HttpResponse, Error> {
-    Ok(shared().json(look(&session, k.as_deref())?))
+async fn public(
+    lab: Data<Lab>,
+    Params(OptionalKey { k }): Params<OptionalKey>,
+    session: Session,
+) -> Result<HttpResponse, Error> {
+    Ok(shared().json(look(&lab, &session, k.as_deref())?))
 }
 
 async fn public_write(Params(KeyValue { k, v }): Params<KeyValue>, session: Session) -> Result<HttpResponse, Error> {
@@ -256,11 +277,60 @@ async fn echo_cookie(Params(Name { name }): Params<Name>, request: HttpRequest) 
     Json(Val { v: request.cookie(&name).map(|cookie| cookie.value().to_owned()) })
 }
 
-async fn not_implemented() -> HttpResponse {
-    HttpResponse::NotImplemented().json(NOT_IMPLEMENTED)
+async fn logout_all(lab: Data<Lab>, Params(User { u }): Params<User>) -> Result<Json<Ended>, Error> {
+    Ok(Json(Ended { ended: lab.manager.end_all(&u).await? }))
 }
 
-fn look(session: &Session, k: Option<&str>) -> Result<Peek, Error> {
+async fn devices(session: Session) -> Result<Json<Val<Vec<DeviceLine>>>, Error> {
+    let devices = session.devices().await?;
+    Ok(Json(Val { v: devices.into_iter().map(DeviceLine::from).collect() }))
+}
+
+async fn end_device(Params(ByHandle { handle }): Params<ByHandle>, session: Session) -> Result<Json<Whether>, Error> {
+    let ok = match handle.parse() {
+        Ok(handle) => session.end_device(&handle).await?,
+        Err(_) => false,
+    };
+    Ok(Json(Whether { ok }))
+}
+
+async fn password(lab: Data<Lab>, Params(User { u }): Params<User>, session: Session) -> Result<Json<Done>, Error> {
+    lab.credentials.change(&lab.manager, &session, u).await?;
+    Ok(Json(DONE))
+}
+
+async fn typed(visitor: Typed<Visitor>) -> Json<Visitor> {
+    Json(Visitor::clone(&visitor))
+}
+
+async fn set_typed(
+    Params(Username { username }): Params<Username>,
+    mut visitor: Typed<Visitor>,
+) -> Result<Json<Visitor>, Error> {
+    visitor.update(move |visitor| visitor.came_as(&username))?;
+    Ok(Json(Visitor::clone(&visitor)))
+}
+
+async fn flash(Params(Message { m }): Params<Message>, session: Session) -> Result<Json<Done>, Error> {
+    session.flash(FlashLevel::Info, m)?;
+    Ok(Json(DONE))
+}
+
+async fn flashes(Flashes(v): Flashes) -> Json<Val<Vec<Flash>>> {
+    Json(Val { v })
+}
+
+async fn csrf(session: Session) -> Result<Json<Token>, Error> {
+    Ok(Json(Token { token: session.csrf_token()? }))
+}
+
+async fn csrf_do(session: Session, request: HttpRequest, form: Bytes) -> Result<Json<Done>, Error> {
+    session.verify_csrf_of(request.headers().get(CSRF_HEADER).map(HeaderValue::as_bytes), &form)?;
+    Ok(Json(DONE))
+}
+
+fn look(lab: &Lab, session: &Session, k: Option<&str>) -> Result<Peek, Error> {
+    lab.credentials.check(session)?;
     let k = k.map(|k| session.get::<Value>(k)).transpose()?.flatten();
     Ok(Peek { user: session.subject(), k })
 }

@@ -4,22 +4,23 @@ use std::io;
 use std::process::ExitCode;
 
 use axum::body::{Body, Bytes};
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use session_axum::{Error, Session, SessionLayer};
+use session_axum::{CSRF_HEADER, Error, Flash, FlashLevel, Flashes, Session, SessionLayer, Typed};
 use session_conformance::params::{
-    self, Key, KeyValue, Name, OptionalKey, Size, SlowKey, SlowRead, SlowWrite, TwoUsers, User,
+    self, ByHandle, Key, KeyValue, Message, Name, OptionalKey, Size, SlowKey, SlowRead, SlowWrite, TwoUsers, User,
+    Username,
 };
 use session_conformance::replies::{
-    AS_WISHED, DONE, Done, Failure, NOT_FOUND, NOT_IMPLEMENTED, Peek, UNREADABLE, Val, Who, chunks, cookie,
-    random_base64, sleep,
+    AS_WISHED, DONE, DeviceLine, Done, Ended, Failure, NOT_FOUND, Peek, Token, UNREADABLE, Val, Visitor, Whether, Who,
+    chunks, cookie, random_base64, sleep,
 };
 use session_conformance::{Lab, listening, run};
 use tokio::net::TcpListener;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve(lab: Lab) -> io::Result<()> {
+    let bind = lab.bind;
     let app = Router::new()
         .route("/none", get(none))
         .route("/peek", get(peek))
@@ -61,17 +63,18 @@ async fn serve(lab: Lab) -> io::Result<()> {
         .route("/not-modified", get(not_modified))
         .route("/stream", get(stream))
         .route("/echo-cookie", get(echo_cookie))
-        .route("/logout-all", post(not_implemented))
-        .route("/devices", get(not_implemented))
-        .route("/devices/end", post(not_implemented))
-        .route("/password", post(not_implemented))
-        .route("/typed", get(not_implemented).post(not_implemented))
-        .route("/flash", get(not_implemented).post(not_implemented))
-        .route("/csrf", get(not_implemented))
-        .route("/csrf-do", post(not_implemented))
+        .route("/logout-all", post(logout_all))
+        .route("/devices", get(devices))
+        .route("/devices/end", post(end_device))
+        .route("/password", post(password))
+        .route("/typed", get(typed).post(set_typed))
+        .route("/flash", get(flashes).post(flash))
+        .route("/csrf", get(csrf))
+        .route("/csrf-do", post(csrf_do))
         .fallback(|| async { (StatusCode::NOT_FOUND, Json(NOT_FOUND)) })
-        .layer(SessionLayer::new(lab.manager));
-    let listener = TcpListener::bind(lab.bind).await?;
+        .layer(SessionLayer::new(lab.manager.clone()))
+        .with_state(lab);
+    let listener = TcpListener::bind(bind).await?;
     listening(listener.local_addr()?)?;
     axum::serve(listener, app).await
 }
@@ -91,8 +94,12 @@ async fn none() -> Json<Done> {
     Json(DONE)
 }
 
-async fn peek(Params(OptionalKey { k }): Params<OptionalKey>, session: Session) -> Result<Json<Peek>, Error> {
-    Ok(Json(look(&session, k.as_deref())?))
+async fn peek(
+    State(lab): State<Lab>,
+    Params(OptionalKey { k }): Params<OptionalKey>,
+    session: Session,
+) -> Result<Json<Peek>, Error> {
+    Ok(Json(look(&lab, &session, k.as_deref())?))
 }
 
 async fn has(Params(Key { k }): Params<Key>, session: Session) -> Json<Val<bool>> {
@@ -126,21 +133,26 @@ async fn incr(Params(Key { k }): Params<Key>, session: Session) -> Result<Json<V
     Ok(Json(Val { v }))
 }
 
-async fn login(Params(User { u }): Params<User>, session: Session) -> Result<Json<Who>, Error> {
-    session.login(u)?;
+async fn login(State(lab): State<Lab>, Params(User { u }): Params<User>, session: Session) -> Result<Json<Who>, Error> {
+    session.login(lab.credentials.login(u))?;
     Ok(Json(Who { user: session.subject() }))
 }
 
-async fn login_twice(Params(TwoUsers { u, w }): Params<TwoUsers>, session: Session) -> Result<Json<Who>, Error> {
-    session.login(u)?;
-    session.login(w)?;
+async fn login_twice(
+    State(lab): State<Lab>,
+    Params(TwoUsers { u, w }): Params<TwoUsers>,
+    session: Session,
+) -> Result<Json<Who>, Error> {
+    session.login(lab.credentials.login(u))?;
+    session.login(lab.credentials.login(w))?;
     Ok(Json(Who { user: session.subject() }))
 }
 
-async fn me(session: Session) -> (StatusCode, Json<Who>) {
+async fn me(State(lab): State<Lab>, session: Session) -> Result<(StatusCode, Json<Who>), Error> {
+    lab.credentials.check(&session)?;
     let user = session.subject();
     let status = if user.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
-    (status, Json(Who { user }))
+    Ok((status, Json(Who { user })))
 }
 
 async fn renew(session: Session) -> Result<Json<Done>, Error> {
@@ -159,9 +171,13 @@ async fn logout_then_set(Params(KeyValue { k, v }): Params<KeyValue>, session: S
     Ok(Json(DONE))
 }
 
-async fn slow_read(Params(SlowRead { k, ms }): Params<SlowRead>, session: Session) -> Result<Json<Peek>, Error> {
+async fn slow_read(
+    State(lab): State<Lab>,
+    Params(SlowRead { k, ms }): Params<SlowRead>,
+    session: Session,
+) -> Result<Json<Peek>, Error> {
     sleep(ms).await;
-    Ok(Json(look(&session, k.as_deref())?))
+    Ok(Json(look(&lab, &session, k.as_deref())?))
 }
 
 async fn slow_set(Params(SlowWrite { k, v, ms }): Params<SlowWrite>, session: Session) -> Result<Json<Done>, Error> {
@@ -212,8 +228,12 @@ async fn big(Params(Size { n }): Params<Size>, session: Session) -> Result<Json<
     Ok(Json(DONE))
 }
 
-async fn public(Params(OptionalKey { k }): Params<OptionalKey>, session: Session) -> Result<impl IntoResponse, Error> {
-    Ok((PUBLIC, Json(look(&session, k.as_deref())?)))
+async fn public(
+    State(lab): State<Lab>,
+    Params(OptionalKey { k }): Params<OptionalKey>,
+    session: Session,
+) -> Result<impl IntoResponse, Error> {
+    Ok((PUBLIC, Json(look(&lab, &session, k.as_deref())?)))
 }
 
 async fn public_write(
@@ -250,11 +270,64 @@ async fn echo_cookie(Params(Name { name }): Params<Name>, headers: HeaderMap) ->
     Json(Val { v })
 }
 
-async fn not_implemented() -> (StatusCode, Json<Failure>) {
-    (StatusCode::NOT_IMPLEMENTED, Json(NOT_IMPLEMENTED))
+async fn logout_all(State(lab): State<Lab>, Params(User { u }): Params<User>) -> Result<Json<Ended>, Error> {
+    Ok(Json(Ended { ended: lab.manager.end_all(&u).await? }))
 }
 
-fn look(session: &Session, k: Option<&str>) -> Result<Peek, Error> {
+async fn devices(session: Session) -> Result<Json<Val<Vec<DeviceLine>>>, Error> {
+    let devices = session.devices().await?;
+    Ok(Json(Val { v: devices.into_iter().map(DeviceLine::from).collect() }))
+}
+
+async fn end_device(Params(ByHandle { handle }): Params<ByHandle>, session: Session) -> Result<Json<Whether>, Error> {
+    let ok = match handle.parse() {
+        Ok(handle) => session.end_device(&handle).await?,
+        Err(_) => false,
+    };
+    Ok(Json(Whether { ok }))
+}
+
+async fn password(
+    State(lab): State<Lab>,
+    Params(User { u }): Params<User>,
+    session: Session,
+) -> Result<Json<Done>, Error> {
+    lab.credentials.change(&lab.manager, &session, u).await?;
+    Ok(Json(DONE))
+}
+
+async fn typed(visitor: Typed<Visitor>) -> Json<Visitor> {
+    Json(Visitor::clone(&visitor))
+}
+
+async fn set_typed(
+    Params(Username { username }): Params<Username>,
+    mut visitor: Typed<Visitor>,
+) -> Result<Json<Visitor>, Error> {
+    visitor.update(move |visitor| visitor.came_as(&username))?;
+    Ok(Json(Visitor::clone(&visitor)))
+}
+
+async fn flash(Params(Message { m }): Params<Message>, session: Session) -> Result<Json<Done>, Error> {
+    session.flash(FlashLevel::Info, m)?;
+    Ok(Json(DONE))
+}
+
+async fn flashes(Flashes(v): Flashes) -> Json<Val<Vec<Flash>>> {
+    Json(Val { v })
+}
+
+async fn csrf(session: Session) -> Result<Json<Token>, Error> {
+    Ok(Json(Token { token: session.csrf_token()? }))
+}
+
+async fn csrf_do(session: Session, headers: HeaderMap, form: Bytes) -> Result<Json<Done>, Error> {
+    session.verify_csrf_of(headers.get(CSRF_HEADER).map(HeaderValue::as_bytes), &form)?;
+    Ok(Json(DONE))
+}
+
+fn look(lab: &Lab, session: &Session, k: Option<&str>) -> Result<Peek, Error> {
+    lab.credentials.check(session)?;
     let k = k.map(|k| session.get::<Value>(k)).transpose()?.flatten();
     Ok(Peek { user: session.subject(), k })
 }

@@ -1,6 +1,7 @@
 //! The lab on Rocket.
 #![expect(clippy::needless_pass_by_value, reason = "Rocket gives its guards away")]
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -15,18 +16,19 @@ use rocket::response::status::Custom;
 use rocket::response::stream::TextStream;
 use rocket::response::{self, Redirect, Responder, Response};
 use rocket::serde::json::Json;
-use rocket::{catch, catchers, get, post, routes};
+use rocket::{State, catch, catchers, get, post, routes};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use session_conformance::params::{
-    self, Key, KeyValue, Name, OptionalKey, Size, SlowKey, SlowRead, SlowWrite, TwoUsers, User,
+    self, ByHandle, Key, KeyValue, Message, Name, OptionalKey, Size, SlowKey, SlowRead, SlowWrite, TwoUsers, User,
+    Username,
 };
 use session_conformance::replies::{
-    AS_WISHED, DONE, Done, Failure, NOT_FOUND, NOT_IMPLEMENTED, Peek, UNREADABLE, Val, Who, chunks, random_base64,
-    sleep,
+    AS_WISHED, DONE, DeviceLine, Done, Ended, Failure, NOT_FOUND, Peek, Token, UNREADABLE, Val, Visitor, Whether, Who,
+    chunks, random_base64, sleep,
 };
 use session_conformance::{Lab, listening, run};
-use session_rocket::{Error, Session, SessionFairing};
+use session_rocket::{CSRF_HEADER, Error, Flash, FlashLevel, Flashes, Session, SessionFairing, Typed};
 
 fn main() -> ExitCode {
     run(|lab| rocket::execute(serve(lab)))
@@ -42,7 +44,6 @@ async fn serve(lab: Lab) -> io::Result<()> {
         shutdown: Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() },
         ..rocket::Config::default()
     };
-    let sessions = SessionFairing::new(lab.manager);
     let app = rocket::custom(config)
         .mount("/", routes![none, peek, has, len, keys, is_empty, set, del, incr])
         .mount("/", routes![login, login_twice, me, renew, logout, logout_then_set])
@@ -51,7 +52,8 @@ async fn serve(lab: Lab) -> io::Result<()> {
         .mount("/", routes![public, public_write, redirect, not_modified, stream, echo_cookie])
         .mount("/", routes![logout_all, devices, end_device, password, typed, set_typed, flashes, flash, csrf, csrf_do])
         .register("/", catchers![unreadable, not_found, other])
-        .attach(sessions)
+        .attach(SessionFairing::new(lab.manager.clone()))
+        .manage(lab)
         .attach(AdHoc::on_liftoff("listening", move |rocket| {
             Box::pin(async move {
                 let config = rocket.config();
@@ -105,9 +107,9 @@ fn none() -> Json<Done> {
 }
 
 #[get("/peek")]
-fn peek(params: Params<OptionalKey>, session: Session) -> Result<Json<Peek>, Error> {
+fn peek(lab: &State<Lab>, params: Params<OptionalKey>, session: Session) -> Result<Json<Peek>, Error> {
     let Params(OptionalKey { k }) = params;
-    Ok(Json(look(&session, k.as_deref())?))
+    Ok(Json(look(lab, &session, k.as_deref())?))
 }
 
 #[get("/has")]
@@ -153,25 +155,26 @@ fn incr(params: Params<Key>, session: Session) -> Result<Json<Val<u64>>, Error> 
 }
 
 #[post("/login")]
-fn login(params: Params<User>, session: Session) -> Result<Json<Who>, Error> {
+fn login(lab: &State<Lab>, params: Params<User>, session: Session) -> Result<Json<Who>, Error> {
     let Params(User { u }) = params;
-    session.login(u)?;
+    session.login(lab.credentials.login(u))?;
     Ok(Json(Who { user: session.subject() }))
 }
 
 #[post("/login-twice")]
-fn login_twice(params: Params<TwoUsers>, session: Session) -> Result<Json<Who>, Error> {
+fn login_twice(lab: &State<Lab>, params: Params<TwoUsers>, session: Session) -> Result<Json<Who>, Error> {
     let Params(TwoUsers { u, w }) = params;
-    session.login(u)?;
-    session.login(w)?;
+    session.login(lab.credentials.login(u))?;
+    session.login(lab.credentials.login(w))?;
     Ok(Json(Who { user: session.subject() }))
 }
 
 #[get("/me")]
-fn me(session: Session) -> (Status, Json<Who>) {
+fn me(lab: &State<Lab>, session: Session) -> Result<(Status, Json<Who>), Error> {
+    lab.credentials.check(&session)?;
     let user = session.subject();
     let status = if user.is_some() { Status::Ok } else { Status::Unauthorized };
-    (status, Json(Who { user }))
+    Ok((status, Json(Who { user })))
 }
 
 #[post("/renew")]
@@ -195,10 +198,10 @@ fn logout_then_set(params: Params<KeyValue>, session: Session) -> Result<Json<Do
 }
 
 #[get("/slow-read")]
-async fn slow_read(params: Params<SlowRead>, session: Session) -> Result<Json<Peek>, Error> {
+async fn slow_read(lab: &State<Lab>, params: Params<SlowRead>, session: Session) -> Result<Json<Peek>, Error> {
     let Params(SlowRead { k, ms }) = params;
     sleep(ms).await;
-    Ok(Json(look(&session, k.as_deref())?))
+    Ok(Json(look(lab, &session, k.as_deref())?))
 }
 
 #[post("/slow-set")]
@@ -263,9 +266,9 @@ fn big(params: Params<Size>, session: Session) -> Result<Json<Done>, Error> {
 }
 
 #[get("/public")]
-fn public(params: Params<OptionalKey>, session: Session) -> Result<Public<Json<Peek>>, Error> {
+fn public(lab: &State<Lab>, params: Params<OptionalKey>, session: Session) -> Result<Public<Json<Peek>>, Error> {
     let Params(OptionalKey { k }) = params;
-    Ok(Public(Json(look(&session, k.as_deref())?)))
+    Ok(Public(Json(look(lab, &session, k.as_deref())?)))
 }
 
 #[post("/public-write")]
@@ -311,61 +314,84 @@ fn echo_cookie(params: Params<Name>, cookies: &CookieJar<'_>) -> Json<Val<Option
     Json(Val { v: cookies.get(&name).map(|cookie| cookie.value().to_owned()) })
 }
 
-type NotImplemented = (Status, Json<Failure>);
-
-const LATER: NotImplemented = (Status::NotImplemented, Json(NOT_IMPLEMENTED));
-
 #[post("/logout-all")]
-fn logout_all() -> NotImplemented {
-    LATER
+async fn logout_all(lab: &State<Lab>, params: Params<User>) -> Result<Json<Ended>, Error> {
+    let Params(User { u }) = params;
+    Ok(Json(Ended { ended: lab.manager.end_all(&u).await? }))
 }
 
 #[get("/devices")]
-fn devices() -> NotImplemented {
-    LATER
+async fn devices(session: Session) -> Result<Json<Val<Vec<DeviceLine>>>, Error> {
+    let devices = session.devices().await?;
+    Ok(Json(Val { v: devices.into_iter().map(DeviceLine::from).collect() }))
 }
 
 #[post("/devices/end")]
-fn end_device() -> NotImplemented {
-    LATER
+async fn end_device(params: Params<ByHandle>, session: Session) -> Result<Json<Whether>, Error> {
+    let Params(ByHandle { handle }) = params;
+    let ok = match handle.parse() {
+        Ok(handle) => session.end_device(&handle).await?,
+        Err(_) => false,
+    };
+    Ok(Json(Whether { ok }))
 }
 
 #[post("/password")]
-fn password() -> NotImplemented {
-    LATER
+async fn password(lab: &State<Lab>, params: Params<User>, session: Session) -> Result<Json<Done>, Error> {
+    let Params(User { u }) = params;
+    lab.credentials.change(&lab.manager, &session, u).await?;
+    Ok(Json(DONE))
 }
 
 #[get("/typed")]
-fn typed() -> NotImplemented {
-    LATER
+fn typed(visitor: Typed<Visitor>) -> Json<Visitor> {
+    Json(Visitor::clone(&visitor))
 }
 
 #[post("/typed")]
-fn set_typed() -> NotImplemented {
-    LATER
-}
-
-#[get("/flash")]
-fn flashes() -> NotImplemented {
-    LATER
+fn set_typed(params: Params<Username>, mut visitor: Typed<Visitor>) -> Result<Json<Visitor>, Error> {
+    let Params(Username { username }) = params;
+    visitor.update(move |visitor| visitor.came_as(&username))?;
+    Ok(Json(Visitor::clone(&visitor)))
 }
 
 #[post("/flash")]
-fn flash() -> NotImplemented {
-    LATER
+fn flash(params: Params<Message>, session: Session) -> Result<Json<Done>, Error> {
+    let Params(Message { m }) = params;
+    session.flash(FlashLevel::Info, m)?;
+    Ok(Json(DONE))
+}
+
+#[get("/flash")]
+fn flashes(messages: Flashes) -> Json<Val<Vec<Flash>>> {
+    let Flashes(v) = messages;
+    Json(Val { v })
 }
 
 #[get("/csrf")]
-fn csrf() -> NotImplemented {
-    LATER
+fn csrf(session: Session) -> Result<Json<Token>, Error> {
+    Ok(Json(Token { token: session.csrf_token()? }))
 }
 
-#[post("/csrf-do")]
-fn csrf_do() -> NotImplemented {
-    LATER
+#[post("/csrf-do", data = "<form>")]
+fn csrf_do(session: Session, header: TokenHeader<'_>, form: &[u8]) -> Result<Json<Done>, Error> {
+    session.verify_csrf_of(header.0.map(str::as_bytes), form)?;
+    Ok(Json(DONE))
 }
 
-fn look(session: &Session, k: Option<&str>) -> Result<Peek, Error> {
+struct TokenHeader<'r>(Option<&'r str>);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for TokenHeader<'r> {
+    type Error = Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
+        Outcome::Success(Self(request.headers().get_one(CSRF_HEADER)))
+    }
+}
+
+fn look(lab: &Lab, session: &Session, k: Option<&str>) -> Result<Peek, Error> {
+    lab.credentials.check(session)?;
     let k = k.map(|k| session.get::<Value>(k)).transpose()?.flatten();
     Ok(Peek { user: session.subject(), k })
 }

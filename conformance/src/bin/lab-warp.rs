@@ -1,5 +1,6 @@
 //! The lab on warp.
 
+use std::convert::Infallible;
 use std::io;
 use std::process::ExitCode;
 
@@ -7,17 +8,20 @@ use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use session_conformance::params::{
-    self, Key, KeyValue, Name, OptionalKey, Size, SlowKey, SlowRead, SlowWrite, TwoUsers, User,
+    self, ByHandle, Key, KeyValue, Message, Name, OptionalKey, Size, SlowKey, SlowRead, SlowWrite, TwoUsers, User,
+    Username,
 };
 use session_conformance::replies::{
-    AS_WISHED, DONE, NOT_FOUND, NOT_IMPLEMENTED, Peek, UNREADABLE, Val, Who, chunks, cookie, random_base64, sleep,
+    AS_WISHED, DONE, DeviceLine, Ended, NOT_FOUND, Peek, Token, UNREADABLE, Val, Visitor, Whether, Who, chunks, cookie,
+    random_base64, sleep,
 };
 use session_conformance::{Lab, listening, run};
-use session_warp::{Error, Session, reject, session, wrap};
+use session_warp::{CSRF_HEADER, Error, Flash, FlashLevel, Session, Typed, flashes, reject, session, typed, wrap};
 use tokio::net::TcpListener;
 use warp::filters::BoxedFilter;
 use warp::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use warp::http::{StatusCode, Uri};
+use warp::hyper::body::Bytes;
 use warp::reject::{MethodNotAllowed, Reject};
 use warp::reply::{Json, Response, WithStatus, json, with_header, with_status};
 use warp::{Filter, Rejection, Reply};
@@ -28,7 +32,8 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve(lab: Lab) -> io::Result<()> {
-    let routes = reading().or(writing()).or(living()).or(slow()).or(failing()).or(heading()).or(to_come());
+    let routes = reading(&lab).or(writing()).or(living(&lab)).or(slow(&lab)).or(failing()).or(heading(&lab));
+    let routes = routes.or(identity(&lab)).or(building());
     let app = wrap(routes.recover(recover), lab.manager);
     let listener = TcpListener::bind(lab.bind).await?;
     listening(listener.local_addr()?)?;
@@ -36,14 +41,14 @@ async fn serve(lab: Lab) -> io::Result<()> {
     Ok(())
 }
 
-fn reading() -> BoxedFilter<(impl Reply,)> {
+fn reading(lab: &Lab) -> BoxedFilter<(impl Reply + use<>,)> {
     (get("none").then(none))
-        .or(get("peek").and(params()).and(session()).then(peek))
+        .or(get("peek").and(with(lab)).and(params()).and(session()).then(peek))
         .or(get("has").and(params()).and(session()).then(has))
         .or(get("len").and(session()).then(len))
         .or(get("keys").and(session()).then(keys))
         .or(get("is-empty").and(session()).then(is_empty))
-        .or(get("me").and(session()).then(me))
+        .or(get("me").and(with(lab)).and(session()).then(me))
         .boxed()
 }
 
@@ -55,17 +60,17 @@ fn writing() -> BoxedFilter<(impl Reply,)> {
         .boxed()
 }
 
-fn living() -> BoxedFilter<(impl Reply,)> {
-    (post("login").and(params()).and(session()).then(login))
-        .or(post("login-twice").and(params()).and(session()).then(login_twice))
+fn living(lab: &Lab) -> BoxedFilter<(impl Reply + use<>,)> {
+    (post("login").and(with(lab)).and(params()).and(session()).then(login))
+        .or(post("login-twice").and(with(lab)).and(params()).and(session()).then(login_twice))
         .or(post("renew").and(session()).then(renew))
         .or(post("logout").and(session()).then(logout))
         .or(post("logout-then-set").and(params()).and(session()).then(logout_then_set))
         .boxed()
 }
 
-fn slow() -> BoxedFilter<(impl Reply,)> {
-    (get("slow-read").and(params()).and(session()).then(slow_read))
+fn slow(lab: &Lab) -> BoxedFilter<(impl Reply + use<>,)> {
+    (get("slow-read").and(with(lab)).and(params()).and(session()).then(slow_read))
         .or(post("slow-set").and(params()).and(session()).then(slow_set))
         .or(post("slow-incr").and(params()).and(session()).then(slow_incr))
         .or(post("save-then-sleep").and(params()).and(session()).then(save_then_sleep))
@@ -80,8 +85,8 @@ fn failing() -> BoxedFilter<(impl Reply,)> {
         .boxed()
 }
 
-fn heading() -> BoxedFilter<(impl Reply,)> {
-    (get("public").and(params()).and(session()).then(public))
+fn heading(lab: &Lab) -> BoxedFilter<(impl Reply + use<>,)> {
+    (get("public").and(with(lab)).and(params()).and(session()).then(public))
         .or(post("public-write").and(params()).and(session()).then(public_write))
         .or(get("redirect").and(params()).and(session()).then(redirect))
         .or(get("not-modified").and(session()).then(not_modified))
@@ -90,23 +95,27 @@ fn heading() -> BoxedFilter<(impl Reply,)> {
         .boxed()
 }
 
-fn to_come() -> BoxedFilter<(impl Reply,)> {
-    let end_device = warp::path("devices").and(post("end"));
-    (post("logout-all").or(get("devices")).unify())
-        .or(end_device)
-        .unify()
-        .or(post("password"))
-        .unify()
-        .or(get("typed").or(post("typed")).unify())
-        .unify()
-        .or(get("flash").or(post("flash")).unify())
-        .unify()
-        .or(get("csrf"))
-        .unify()
-        .or(post("csrf-do"))
-        .unify()
-        .then(not_implemented)
+fn identity(lab: &Lab) -> BoxedFilter<(impl Reply + use<>,)> {
+    (post("logout-all").and(with(lab)).and(params()).then(logout_all))
+        .or(get("devices").and(session()).then(devices))
+        .or(warp::path("devices").and(post("end")).and(params()).and(session()).then(end_device))
+        .or(post("password").and(with(lab)).and(params()).and(session()).then(password))
         .boxed()
+}
+
+fn building() -> BoxedFilter<(impl Reply,)> {
+    (get("typed").and(typed()).then(show_typed))
+        .or(post("typed").and(params()).and(typed()).then(set_typed))
+        .or(post("flash").and(params()).and(session()).then(flash))
+        .or(get("flash").and(flashes()).then(show_flashes))
+        .or(get("csrf").and(session()).then(csrf))
+        .or(post("csrf-do").and(session()).and(warp::header::headers_cloned()).and(warp::body::bytes()).then(csrf_do))
+        .boxed()
+}
+
+fn with(lab: &Lab) -> impl Filter<Extract = (Lab,), Error = Infallible> + Clone + Send + Sync + use<> {
+    let lab = lab.clone();
+    warp::any().map(move || lab.clone())
 }
 
 fn get(path: &'static str) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
@@ -159,8 +168,8 @@ async fn none() -> Json {
     json(&DONE)
 }
 
-async fn peek(OptionalKey { k }: OptionalKey, session: Session) -> Result<Json, Error> {
-    Ok(json(&look(&session, k.as_deref())?))
+async fn peek(lab: Lab, OptionalKey { k }: OptionalKey, session: Session) -> Result<Json, Error> {
+    Ok(json(&look(&lab, &session, k.as_deref())?))
 }
 
 async fn has(Key { k }: Key, session: Session) -> Json {
@@ -194,21 +203,22 @@ async fn incr(Key { k }: Key, session: Session) -> Result<Json, Error> {
     Ok(json(&Val { v }))
 }
 
-async fn login(User { u }: User, session: Session) -> Result<Json, Error> {
-    session.login(u)?;
+async fn login(lab: Lab, User { u }: User, session: Session) -> Result<Json, Error> {
+    session.login(lab.credentials.login(u))?;
     Ok(json(&Who { user: session.subject() }))
 }
 
-async fn login_twice(TwoUsers { u, w }: TwoUsers, session: Session) -> Result<Json, Error> {
-    session.login(u)?;
-    session.login(w)?;
+async fn login_twice(lab: Lab, TwoUsers { u, w }: TwoUsers, session: Session) -> Result<Json, Error> {
+    session.login(lab.credentials.login(u))?;
+    session.login(lab.credentials.login(w))?;
     Ok(json(&Who { user: session.subject() }))
 }
 
-async fn me(session: Session) -> WithStatus<Json> {
+async fn me(lab: Lab, session: Session) -> Result<WithStatus<Json>, Error> {
+    lab.credentials.check(&session)?;
     let user = session.subject();
     let status = if user.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
-    with_status(json(&Who { user }), status)
+    Ok(with_status(json(&Who { user }), status))
 }
 
 async fn renew(session: Session) -> Result<Json, Error> {
@@ -227,9 +237,9 @@ async fn logout_then_set(KeyValue { k, v }: KeyValue, session: Session) -> Resul
     Ok(json(&DONE))
 }
 
-async fn slow_read(SlowRead { k, ms }: SlowRead, session: Session) -> Result<Json, Error> {
+async fn slow_read(lab: Lab, SlowRead { k, ms }: SlowRead, session: Session) -> Result<Json, Error> {
     sleep(ms).await;
-    Ok(json(&look(&session, k.as_deref())?))
+    Ok(json(&look(&lab, &session, k.as_deref())?))
 }
 
 async fn slow_set(SlowWrite { k, v, ms }: SlowWrite, session: Session) -> Result<Json, Error> {
@@ -277,8 +287,8 @@ async fn big(Size { n }: Size, session: Session) -> Result<Json, Error> {
     Ok(json(&DONE))
 }
 
-async fn public(OptionalKey { k }: OptionalKey, session: Session) -> Result<Response, Error> {
-    Ok(shared(json(&look(&session, k.as_deref())?)))
+async fn public(lab: Lab, OptionalKey { k }: OptionalKey, session: Session) -> Result<Response, Error> {
+    Ok(shared(json(&look(&lab, &session, k.as_deref())?)))
 }
 
 async fn public_write(KeyValue { k, v }: KeyValue, session: Session) -> Result<Response, Error> {
@@ -318,11 +328,57 @@ async fn echo_cookie(Name { name }: Name, headers: HeaderMap) -> Json {
     json(&Val { v })
 }
 
-async fn not_implemented() -> WithStatus<Json> {
-    with_status(json(&NOT_IMPLEMENTED), StatusCode::NOT_IMPLEMENTED)
+async fn logout_all(lab: Lab, User { u }: User) -> Result<Json, Error> {
+    Ok(json(&Ended { ended: lab.manager.end_all(&u).await? }))
 }
 
-fn look(session: &Session, k: Option<&str>) -> Result<Peek, Error> {
+async fn devices(session: Session) -> Result<Json, Error> {
+    let devices = session.devices().await?;
+    Ok(json(&Val { v: devices.into_iter().map(DeviceLine::from).collect::<Vec<_>>() }))
+}
+
+async fn end_device(ByHandle { handle }: ByHandle, session: Session) -> Result<Json, Error> {
+    let ok = match handle.parse() {
+        Ok(handle) => session.end_device(&handle).await?,
+        Err(_) => false,
+    };
+    Ok(json(&Whether { ok }))
+}
+
+async fn password(lab: Lab, User { u }: User, session: Session) -> Result<Json, Error> {
+    lab.credentials.change(&lab.manager, &session, u).await?;
+    Ok(json(&DONE))
+}
+
+async fn show_typed(visitor: Typed<Visitor>) -> Json {
+    json(&*visitor)
+}
+
+async fn set_typed(Username { username }: Username, mut visitor: Typed<Visitor>) -> Result<Json, Error> {
+    visitor.update(move |visitor| visitor.came_as(&username))?;
+    Ok(json(&*visitor))
+}
+
+async fn flash(Message { m }: Message, session: Session) -> Result<Json, Error> {
+    session.flash(FlashLevel::Info, m)?;
+    Ok(json(&DONE))
+}
+
+async fn show_flashes(v: Vec<Flash>) -> Json {
+    json(&Val { v })
+}
+
+async fn csrf(session: Session) -> Result<Json, Error> {
+    Ok(json(&Token { token: session.csrf_token()? }))
+}
+
+async fn csrf_do(session: Session, headers: HeaderMap, form: Bytes) -> Result<Json, Error> {
+    session.verify_csrf_of(headers.get(CSRF_HEADER).map(HeaderValue::as_bytes), &form)?;
+    Ok(json(&DONE))
+}
+
+fn look(lab: &Lab, session: &Session, k: Option<&str>) -> Result<Peek, Error> {
+    lab.credentials.check(session)?;
     let k = k.map(|k| session.get::<Value>(k)).transpose()?.flatten();
     Ok(Peek { user: session.subject(), k })
 }
