@@ -40,6 +40,31 @@
 //!
 //! A write that has begun is finished in all these cases. Work that must survive a reset calls
 //! [`Session::save`](session_core::Session::save), or goes into a task of its own.
+//!
+//! # Testing your application
+//!
+//! [`visitor::cookie`](https://docs.rs/session-testing/latest/session_testing/visitor/fn.cookie.html) of the crate
+//! `session-testing` makes a visitor who is logged in:
+//!
+//! ```
+//! use actix_web::{App, test, web};
+//! use session_actix::{KeyRing, MemoryStore, Secret, Session, SessionManager, SessionMiddleware};
+//! use session_testing::visitor;
+//!
+//! async fn greet(session: Session) -> String {
+//!     format!("welcome {}", session.subject().unwrap_or_else(|| "stranger".to_owned()))
+//! }
+//!
+//! # actix_web::rt::System::new().block_on(async {
+//! let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+//! let sessions = SessionMiddleware::new(manager.clone());
+//! let app = test::init_service(App::new().route("/", web::get().to(greet)).wrap(sessions)).await;
+//!
+//! let cookie = visitor::cookie(&manager, |session| session.login("ada")).await?;
+//! let request = test::TestRequest::get().insert_header(("cookie", cookie)).to_request();
+//! assert_eq!(test::call_and_read_body(&app, request).await, "welcome ada");
+//! # Ok::<(), session_core::Error>(()) }).unwrap();
+//! ```
 
 use std::future::Future;
 use std::ops::{Deref, DerefMut};

@@ -24,6 +24,33 @@
 //! A handler whose client leaves is dropped by axum and its changes with it, its logout excepted; long work calls
 //! [`Session::save`](session_core::Session::save). What a handler has answered is stored even if the client leaves while the
 //! store is at work.
+//!
+//! # Testing your application
+//!
+//! [`visitor::cookie`](https://docs.rs/session-testing/latest/session_testing/visitor/fn.cookie.html) of the crate
+//! `session-testing` makes a visitor who is logged in:
+//!
+//! ```
+//! use axum::{Router, body::Body, routing::get};
+//! use http::Request;
+//! use session_axum::{KeyRing, MemoryStore, Secret, Session, SessionLayer, SessionManager};
+//! use session_testing::visitor;
+//! use tower::ServiceExt;
+//!
+//! async fn greet(session: Session) -> String {
+//!     format!("welcome {}", session.subject().unwrap_or_else(|| "stranger".to_owned()))
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+//! let app = Router::new().route("/", get(greet)).layer(SessionLayer::new(manager.clone()));
+//!
+//! let cookie = visitor::cookie(&manager, |session| session.login("ada")).await?;
+//! let request = Request::get("/").header("cookie", cookie).body(Body::empty()).unwrap();
+//! let response = app.oneshot(request).await.unwrap();
+//! assert_eq!(axum::body::to_bytes(response.into_body(), 100).await.unwrap(), "welcome ada");
+//! # Ok::<(), session_core::Error>(()) }).unwrap();
+//! ```
 
 use std::ops::{Deref, DerefMut};
 

@@ -157,8 +157,8 @@ impl<T> Sentinel for Typed<T> {
 /// }
 ///
 /// #[get("/")]
-/// fn page(Flashes(messages): Flashes) -> String {
-///     messages.into_iter().map(|message| format!("{}: {}\n", message.level.name(), message.text)).collect()
+/// fn page(messages: Flashes) -> String {
+///     messages.0.into_iter().map(|message| format!("{}: {}\n", message.level.name(), message.text)).collect()
 /// }
 ///
 /// let rocket = rocket::build().mount("/", routes![buy, page]);

@@ -31,6 +31,34 @@
 //!
 //! The handler runs to its end, whichever way the client left, and what it changed is saved. A handler that panics is
 //! answered with a 500 by Rocket: what it changed is lost, and its logout is carried out.
+//!
+//! # Testing your application
+//!
+//! [`visitor::cookie`](https://docs.rs/session-testing/latest/session_testing/visitor/fn.cookie.html) of the crate
+//! `session-testing` makes a visitor who is logged in:
+//!
+//! ```
+//! use rocket::http::Header;
+//! use rocket::local::asynchronous::Client;
+//! use rocket::{get, routes};
+//! use session_rocket::{KeyRing, MemoryStore, Secret, Session, SessionFairing, SessionManager};
+//! use session_testing::visitor;
+//!
+//! #[get("/")]
+//! fn greet(session: Session) -> String {
+//!     format!("welcome {}", session.subject().unwrap_or_else(|| "stranger".to_owned()))
+//! }
+//!
+//! # rocket::async_test(async {
+//! let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+//! let app = rocket::build().mount("/", routes![greet]).attach(SessionFairing::new(manager.clone()));
+//! let client = Client::untracked(app).await.unwrap();
+//!
+//! let cookie = visitor::cookie(&manager, |session| session.login("ada")).await?;
+//! let response = client.get("/").header(Header::new("Cookie", cookie)).dispatch().await;
+//! assert_eq!(response.into_string().await.unwrap(), "welcome ada");
+//! # Ok::<(), session_core::Error>(()) }).unwrap();
+//! ```
 
 mod fairing;
 mod guard;

@@ -37,6 +37,30 @@
 //!
 //! A handler whose client leaves is dropped by warp and its changes with it, its logout excepted; long work calls
 //! [`Session::save`]. What a handler has answered is stored even if the client leaves while the store is at work.
+//!
+//! # Testing your application
+//!
+//! [`visitor::cookie`](https://docs.rs/session-testing/latest/session_testing/visitor/fn.cookie.html) of the crate
+//! `session-testing` makes a visitor who is logged in:
+//!
+//! ```
+//! use session_testing::visitor;
+//! use session_warp::{KeyRing, MemoryStore, Secret, Session, SessionManager, session, wrap};
+//! use warp::Filter;
+//!
+//! fn greet(session: Session) -> String {
+//!     format!("welcome {}", session.subject().unwrap_or_else(|| "stranger".to_owned()))
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+//! let app = wrap(warp::path::end().and(session()).map(greet), manager.clone());
+//!
+//! let cookie = visitor::cookie(&manager, |session| session.login("ada")).await?;
+//! let response = warp::test::request().path("/").header("cookie", cookie).reply(&app).await;
+//! assert_eq!(response.body(), "welcome ada");
+//! # Ok::<(), session_core::Error>(()) }).unwrap();
+//! ```
 
 mod error;
 mod wrap;
