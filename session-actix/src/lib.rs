@@ -83,7 +83,7 @@ use crate::middleware::status;
 
 pub use session_core::{
     CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Flash, FlashLevel, Handle, KeyRing, Login, MemoryStore,
-    Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder, SubjectLimit,
+    Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder, Settings, SubjectLimit,
 };
 
 pub use crate::middleware::{SessionMiddleware, SessionService};

@@ -63,7 +63,7 @@ use serde::de::DeserializeOwned;
 
 pub use session_core::{
     CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Flash, FlashLevel, Handle, KeyRing, Login, MemoryStore,
-    Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder, SubjectLimit,
+    Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder, Settings, SubjectLimit,
 };
 pub use session_tower::SessionLayer;
 

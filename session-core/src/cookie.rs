@@ -4,6 +4,7 @@ use std::fmt;
 
 use cookie::time::{Duration as CookieDuration, OffsetDateTime};
 use cookie::{Cookie, CookieBuilder};
+use serde::Deserialize;
 
 use crate::error::{ConfigError, Error};
 
@@ -18,7 +19,8 @@ const LONGEST_ATTRIBUTE: usize = 1024;
 pub(crate) const MOST_CANDIDATES: usize = 4;
 
 /// Which cross-site requests the browser sends the cookie with (RFC 6265bis, 5.6.7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SameSite {
     /// With links from other sites, but not with their forms and scripts. A login that comes back from an identity
     /// provider works.

@@ -60,6 +60,7 @@ mod typed;
 mod passage;
 
 mod manager;
+mod settings;
 
 mod identity;
 
@@ -88,6 +89,7 @@ pub use crate::random::{OsRandom, Random};
 pub use crate::record::{Record, RecordError, Values};
 pub use crate::session::Session;
 pub use crate::session_key::SessionKey;
+pub use crate::settings::Settings;
 pub use crate::slot::Slot;
 pub use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
 pub use crate::typed::Typed;

@@ -66,7 +66,7 @@ mod local;
 
 pub use session_core::{
     CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Flash, FlashLevel, Handle, KeyRing, Login, MemoryStore,
-    Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder, SubjectLimit,
+    Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder, Settings, SubjectLimit,
 };
 
 pub use crate::fairing::SessionFairing;

@@ -72,8 +72,8 @@ use warp::{Filter, Rejection};
 
 pub use session_core::{
     CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Flash, FlashLevel, Handle, KeyRing, Login, MemoryStore,
-    Observer, Revocation, SameSite, Secret, Session, SessionKey, SessionManager, SessionManagerBuilder, SubjectLimit,
-    Typed,
+    Observer, Revocation, SameSite, Secret, Session, SessionKey, SessionManager, SessionManagerBuilder, Settings,
+    SubjectLimit, Typed,
 };
 pub use session_tower::SessionLayer;
 
