@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use session_core::{Counting, Event, Observer, SessionStore, Verb};
+use session_core::{Counting, Event, Happening, Observer, SessionStore, Verb};
 
 /// The counters of one lab.
 #[derive(Debug)]
@@ -65,7 +65,8 @@ impl Stats {
 }
 
 impl Observer for Stats {
-    fn observe(&self, event: Event) {
-        *self.events.lock().unwrap_or_else(PoisonError::into_inner).entry(event.name()).or_default() += 1;
+    fn observe(&self, happening: &Happening<'_>) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        *events.entry(happening.event().name()).or_default() += 1;
     }
 }

@@ -82,8 +82,9 @@ mod middleware;
 use crate::middleware::status;
 
 pub use session_core::{
-    CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Flash, FlashLevel, Handle, KeyRing, Login, MemoryStore,
-    Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder, Settings, SubjectLimit,
+    CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Fingerprint, Flash, FlashLevel, Handle, Happening, KeyRing,
+    Login, MemoryStore, Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder,
+    Settings, SubjectLimit,
 };
 
 pub use crate::middleware::{SessionMiddleware, SessionService};

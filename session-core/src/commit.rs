@@ -7,8 +7,9 @@ use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::cookie::{Attributes, CookieLines, MOST_CANDIDATES};
 use crate::error::{Error, StoreError};
-use crate::event::{Event, Observer, emit};
+use crate::event::{Event, Happening, Observer, emit};
 use crate::expiry::Times;
+use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::id::{SessionId, StoreKey};
 use crate::plan::{Answer, Base, Plan, Policy, plan};
 use crate::random::Random;
@@ -29,6 +30,7 @@ pub(crate) struct Machine {
     /// Where it is kept which sessions in cookies have ended before their time.
     pub(crate) revocations: Option<Arc<dyn SessionStore>>,
     pub(crate) tokens: Tokens,
+    pub(crate) fingerprints: Fingerprints,
     pub(crate) attributes: Attributes,
     pub(crate) policy: Policy,
     pub(crate) max_bytes: usize,
@@ -71,8 +73,19 @@ impl Progress {
 }
 
 impl Machine {
-    pub(crate) fn emit(&self, event: Event) {
-        emit(self.observer.as_ref(), event);
+    pub(crate) fn emit<'a>(&self, happening: impl Into<Happening<'a>>) {
+        emit(self.observer.as_ref(), happening);
+    }
+
+    /// An event of a session.
+    pub(crate) fn happening(&self, event: Event, base: &Base) -> Happening<'static> {
+        Happening::from(event).to(self.fingerprint(&base.id, &base.first))
+    }
+
+    /// A session in a store is named by its id, which changes; one in a cookie by what it came of, which doesn't.
+    pub(crate) fn fingerprint(&self, id: &SessionId, first: &SessionId) -> Fingerprint {
+        let id = if self.store.is_some() { id } else { first };
+        self.fingerprints.of(&id.store_key())
     }
 
     /// The authentic tokens among the cookies. Pure, and nothing at all without a cookie of our name.
@@ -106,25 +119,27 @@ impl Machine {
         match content {
             Content::Whole(envelope) => {
                 let now = self.clock.now();
+                let happening = |event| Happening::from(event).to(self.fingerprint(&envelope.id, &envelope.first));
                 if envelope.times.is_over(now)
                     || envelope.times.seen.as_millis() > now.as_millis().saturating_add(CLOCK_TOLERANCE_MILLIS)
                 {
-                    self.emit(Event::Expired);
+                    self.emit(happening(Event::Expired));
                     return Ok(None);
                 }
                 if self.is_revoked(&envelope).await? {
-                    self.emit(Event::Revoked);
+                    self.emit(happening(Event::Revoked));
                     return Ok(None);
                 }
                 let Envelope { id, record, times, first } = *envelope;
                 Ok(Some(Base { id, record, version: Version::FIRST, times, first, theirs: now, ours: now, retired }))
             }
             Content::Reference(id) => {
+                let fingerprint = self.fingerprint(&id, &id);
                 let base = self.load(id, retired).await;
                 match &base {
-                    Ok(None) => self.emit(Event::Unknown),
+                    Ok(None) => self.emit(Happening::from(Event::Unknown).to(fingerprint)),
                     Err(error) if error.is_unreadable() => {
-                        self.emit(Event::Unreadable);
+                        self.emit(Happening::from(Event::Unreadable).to(fingerprint));
                         return Ok(None);
                     }
                     _ => {}
@@ -158,13 +173,35 @@ impl Machine {
     /// Ends what a subject has but one, and says how many, if they can be counted.
     pub(crate) async fn end_all_of(&self, subject: &str, except: Option<&StoreKey>) -> Result<Option<usize>, Error> {
         if let Some(store) = self.store() {
-            return Ok(Some(store.delete_all_of(subject, except).await?));
+            let ended = store.delete_all_of(subject, except).await?;
+            // Which they were would be a guess: others may have ended some of them meanwhile.
+            (0..ended).for_each(|_| self.emit(Event::Destroyed));
+            return Ok(Some(ended));
         }
         let revocations = self.revocations.as_deref().ok_or(Error::NotRevocable)?;
         // Another node's clock may be ahead by as much as is tolerated.
         let keep = self.policy.expiry.lifetime + Duration::from_millis(CLOCK_TOLERANCE_MILLIS);
         revocations.revoke_all_of(subject, self.clock.now(), keep).await?;
         Ok(None)
+    }
+
+    /// Ends the session under `key` if it is the subject's, or whosever it is, and says whether there was one.
+    pub(crate) async fn end_one(&self, subject: Option<&str>, key: &StoreKey) -> Result<bool, Error> {
+        let store = self.listing_store()?;
+        // For who watches. A read that fails doesn't keep a session alive.
+        let before = match self.observer {
+            Some(_) => store.load(key).await.ok().flatten(),
+            None => None,
+        };
+        let ended = match subject {
+            Some(subject) => store.delete_one_of(subject, key).await?,
+            None => store.delete(key).await?,
+        };
+        if ended {
+            let record = before.as_ref().map(|loaded| &loaded.record);
+            self.emit(Happening::from(Event::Destroyed).to(self.fingerprints.of(key)).with(record));
+        }
+        Ok(ended)
     }
 
     fn store(&self) -> Option<&dyn SessionStore> {
@@ -226,12 +263,13 @@ impl Machine {
             if outcome == Update::Updated {
                 return Ok(());
             }
+            let session = progress.base.as_ref().map(|base| self.fingerprint(&base.id, &base.first));
             if outcome == Update::Conflict {
-                self.emit(Event::Conflict);
+                self.emit(Happening::from(Event::Conflict).to(session));
                 self.reload(progress).await?;
             }
             if outcome == Update::Gone || progress.base.is_none() {
-                self.emit(Event::Gone);
+                self.emit(Happening::from(Event::Gone).to(session));
                 progress.base = None;
                 progress.gone = true;
                 // Authentication is fresh and may begin a new session; everything else belonged to the old one.
@@ -287,20 +325,23 @@ impl Machine {
                 Create::Taken => return Ok(false),
             }
         }
+        self.emit(self.happening(Event::Created, &base).with(Some(&base.record)));
         progress.write(base, CookieChange::Set(cookie));
-        self.emit(Event::Created);
         Ok(true)
     }
 
     async fn delete(&self, progress: &mut Progress) -> Result<(), Error> {
         if let Some(base) = &progress.base {
-            match self.store() {
+            let ended = match self.store() {
                 Some(store) => store.delete(&base.id.store_key()).await?,
                 None => self.revoke(base.first.descent_key(), base).await?,
             };
+            // Who ended it first has told it.
+            if ended {
+                self.emit(self.happening(Event::Destroyed, base).with(Some(&base.record)));
+            }
         }
         *progress = Progress { base: None, cookie: CookieChange::Remove, deleted: true, gone: false };
-        self.emit(Event::Destroyed);
         Ok(())
     }
 
@@ -348,8 +389,9 @@ impl Machine {
             return Err(self.full());
         }
         if outcome == Update::Updated {
+            let former = self.fingerprint(&base.id, &base.first);
+            self.emit(self.happening(Event::Renewed, &renamed).after(former).with(Some(&renamed.record)));
             progress.write(renamed, CookieChange::Set(cookie));
-            self.emit(Event::Renewed);
         }
         Ok(outcome)
     }

@@ -161,6 +161,11 @@ impl Attributes {
         self.build("").max_age(CookieDuration::ZERO).expires(OffsetDateTime::UNIX_EPOCH).build().to_string()
     }
 
+    /// The cookie without a value, to be read by people.
+    pub(crate) fn shown(&self) -> String {
+        self.build("").build().to_string()
+    }
+
     fn build<'a>(&'a self, value: &'a str) -> CookieBuilder<'a> {
         let same_site = match self.same_site {
             SameSite::Lax => cookie::SameSite::Lax,

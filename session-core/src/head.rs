@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::event::{Event, Observer, emit};
+use crate::event::{Event, Happening, Observer, emit};
+use crate::fingerprint::Fingerprint;
 
 /// The head of a request, as a door shows it: raw bytes, because the frameworks' cookie parsers disagree.
 ///
@@ -43,6 +44,8 @@ pub trait ResponseHead {
 pub struct Effects {
     pub(crate) failure: Option<Error>,
     pub(crate) set_cookie: Option<SetCookie>,
+    /// Whose cookie it is, for the observer.
+    pub(crate) session: Option<Fingerprint>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
@@ -78,7 +81,7 @@ impl Effects {
             return;
         }
         if says(head, "cache-control", &["public"]) {
-            emit(self.observer.as_ref(), Event::CacheOverruled);
+            emit(self.observer.as_ref(), Happening::from(Event::CacheOverruled).to(self.session));
         }
         head.retain("cache-control", &mut |_| false);
         head.append("cache-control", "no-store");
@@ -87,7 +90,7 @@ impl Effects {
 
 impl From<Error> for Effects {
     fn from(error: Error) -> Self {
-        Self { failure: Some(error), set_cookie: None, observer: None }
+        Self { failure: Some(error), set_cookie: None, session: None, observer: None }
     }
 }
 
@@ -144,12 +147,13 @@ mod tests {
         Effects {
             failure: None,
             set_cookie: Some(SetCookie { name: "id".to_owned(), line: line.to_owned() }),
+            session: None,
             observer: None,
         }
     }
 
     fn looking() -> Effects {
-        Effects { failure: None, set_cookie: None, observer: None }
+        Effects { failure: None, set_cookie: None, session: None, observer: None }
     }
 
     #[test]
@@ -193,8 +197,8 @@ mod tests {
         #[derive(Default)]
         struct Seen(std::sync::Mutex<Vec<Event>>);
         impl Observer for Seen {
-            fn observe(&self, event: Event) {
-                self.0.lock().unwrap().push(event);
+            fn observe(&self, happening: &Happening<'_>) {
+                self.0.lock().unwrap().push(happening.event());
             }
         }
         let seen = Arc::new(Seen::default());

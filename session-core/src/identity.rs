@@ -300,13 +300,13 @@ impl Session {
     /// ```
     pub async fn end_device(&self, handle: &Handle) -> Result<bool, Error> {
         let ending = async {
-            let store = self.0.listing_store()?;
+            self.0.listing_store()?;
             let Some(subject) = self.subject() else { return Ok(false) };
             if self.0.key() == Some(handle.0) {
                 self.destroy()?;
                 return Ok(true);
             }
-            Ok(store.delete_one_of(&subject, &handle.0).await?)
+            self.0.machine().end_one(Some(&subject), &handle.0).await
         };
         exclusive(ending).await
     }
@@ -412,7 +412,7 @@ impl SessionManager {
     /// # Ok::<(), session_core::Error>(()) })?; Ok::<(), session_core::Error>(())
     /// ```
     pub async fn end(&self, handle: &Handle) -> Result<bool, Error> {
-        Ok(self.machine().listing_store()?.delete(&handle.0).await?)
+        self.machine().end_one(None, &handle.0).await
     }
 
     /// Ends all sessions of `subject`, and says how many; `None` if that can't be counted, because they are in cookies.

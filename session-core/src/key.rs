@@ -241,6 +241,11 @@ impl KeyRing {
         Ok(Self::new(secret))
     }
 
+    /// The secret that makes what is new.
+    pub(crate) const fn current(&self) -> &Secret {
+        &self.current
+    }
+
     /// The secrets, the current one first.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
         std::iter::once(&self.current).chain(&self.retired)

@@ -11,7 +11,6 @@ mod clock;
 mod random;
 
 mod error;
-mod event;
 mod verb;
 
 // what there is
@@ -28,6 +27,10 @@ mod record;
 mod crypto;
 mod key;
 mod token;
+
+mod fingerprint;
+
+mod event;
 
 mod cookie;
 
@@ -63,6 +66,7 @@ mod manager;
 mod settings;
 
 mod identity;
+mod summary;
 
 pub use async_trait::async_trait;
 
@@ -74,8 +78,9 @@ pub use crate::csrf::{CSRF_FIELD, CSRF_HEADER};
 pub use crate::decorator::Decorator;
 pub use crate::encrypted::Encrypted;
 pub use crate::error::{ConfigError, Error, StoreError};
-pub use crate::event::{Event, Observer};
+pub use crate::event::{Event, Happening, Observer};
 pub use crate::expiry::{Expiry, Times};
+pub use crate::fingerprint::Fingerprint;
 pub use crate::flash::{Flash, FlashLevel};
 pub use crate::head::{Effects, RequestHead, ResponseHead};
 pub use crate::id::StoreKey;

@@ -10,6 +10,7 @@ use crate::cookie::{Attributes, CookieLines, SameSite};
 use crate::error::{ConfigError, StoreError};
 use crate::event::Observer;
 use crate::expiry::Expiry;
+use crate::fingerprint::Fingerprints;
 use crate::head::RequestHead;
 use crate::key::KeyRing;
 use crate::plan::Policy;
@@ -17,6 +18,7 @@ use crate::random::{OsRandom, Random};
 use crate::session::Session;
 use crate::slot::Slot;
 use crate::store::{SessionStore, SubjectLimit};
+use crate::summary::summarise;
 use crate::token::{Purpose, Tokens};
 
 /// Opens the sessions of one application. Clones are the same manager; make it once and give it to the door of your
@@ -499,11 +501,11 @@ impl SessionManagerBuilder {
     /// Tells `observer` what happens to sessions.
     ///
     /// ```
-    /// # use session_core::{Event, KeyRing, MemoryStore, Observer, Secret, SessionManager};
+    /// # use session_core::{Happening, KeyRing, MemoryStore, Observer, Secret, SessionManager};
     /// struct Log;
     /// impl Observer for Log {
-    ///     fn observe(&self, event: Event) {
-    ///         println!("{}", event.name());
+    ///     fn observe(&self, happening: &Happening<'_>) {
+    ///         println!("{}", happening.event().name());
     ///     }
     /// }
     /// let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).observer(Log);
@@ -515,7 +517,7 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Makes the manager.
+    /// Makes the manager, and says in the log, at level `info`, what is in force; what lowers safety at level `warn`.
     ///
     /// # Errors
     /// If the settings contradict each other or a rule that browsers keep; the error names the setting, the rule and
@@ -561,9 +563,10 @@ impl SessionManagerBuilder {
             );
         }
         let attributes = self.attributes.check()?;
-        Ok(SessionManager(Arc::new(Machine {
+        let machine = Machine {
             store: self.store,
             revocations: self.revocations,
+            fingerprints: Fingerprints::new(&self.keys),
             tokens: Tokens::new(&self.keys, self.purpose, &self.application, &attributes.name),
             attributes,
             policy: Policy { expiry: self.expiry, touch_every },
@@ -572,7 +575,9 @@ impl SessionManagerBuilder {
             clock: self.clock,
             random: self.random,
             observer: self.observer,
-        })))
+        };
+        summarise(&machine);
+        Ok(SessionManager(Arc::new(machine)))
     }
 }
 

@@ -145,21 +145,21 @@ impl Shared {
         let Rest { progress, changes, result, failure } = rest;
         let nothing = (progress.gone && !changes.begins_anew()) || (failure.is_some() && !changes.destroyed);
         let plan = self.machine.plan(progress.base.as_ref(), changes, result, answer);
-        (nothing || plan == Plan::Nothing).then(|| self.effects(&progress.cookie, failure.clone()))
+        (nothing || plan == Plan::Nothing).then(|| self.effects(progress, failure.clone()))
     }
 
     async fn finish(&self, rest: Rest, answer: Answer) -> Effects {
         let Rest { mut progress, changes, result, .. } = rest;
         match self.machine.commit(&mut progress, &changes, result, answer).await {
             // What a late request wanted is told to its own `save` only: the visitor has logged out and knows it.
-            Ok(()) | Err(Error::Gone) => self.effects(&progress.cookie, None),
-            Err(error) => self.effects(&progress.cookie, Some(error)),
+            Ok(()) | Err(Error::Gone) => self.effects(&progress, None),
+            Err(error) => self.effects(&progress, Some(error)),
         }
     }
 
-    fn effects(&self, cookie: &CookieChange, failure: Option<Error>) -> Effects {
+    fn effects(&self, progress: &Progress, failure: Option<Error>) -> Effects {
         let Machine { attributes, observer, .. } = &*self.machine;
-        let line = match cookie {
+        let line = match &progress.cookie {
             CookieChange::Keep => None,
             CookieChange::Remove => Some(attributes.removal()),
             CookieChange::Set(line) => Some(line.clone()),
@@ -168,7 +168,10 @@ impl Shared {
             error.log();
         }
         let set_cookie = line.map(|line| SetCookie { name: attributes.name.clone(), line });
-        Effects { failure, set_cookie, observer: observer.clone() }
+        // Only a response that sets the cookie is an event.
+        let whose = progress.base.as_ref().filter(|_| set_cookie.is_some());
+        let session = whose.map(|base| self.machine.fingerprint(&base.id, &base.first));
+        Effects { failure, set_cookie, session, observer: observer.clone() }
     }
 }
 

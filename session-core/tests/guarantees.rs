@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use session_core::{
-    Clock, Close, Error, Event, KeyRing, MemoryStore, Observer, Random, Revocation, SessionManager, Timestamp,
+    Clock, Close, Error, Happening, KeyRing, MemoryStore, Observer, Random, Revocation, SessionManager, Timestamp,
 };
 
 use common::{Cookies, Events, SECRET, Watched, begin, close, count, stopped, stored, visit};
@@ -31,7 +31,7 @@ async fn an_untouched_session_costs_nothing() {
         }
     }
     impl Observer for Never {
-        fn observe(&self, _: Event) {
+        fn observe(&self, _: &Happening<'_>) {
             panic!("something happened")
         }
     }
@@ -441,8 +441,8 @@ async fn a_store_that_is_down_is_never_taken_for_an_empty_one() {
 async fn an_observer_that_panics_harms_nothing() {
     struct Bad;
     impl Observer for Bad {
-        fn observe(&self, event: Event) {
-            panic!("{}", event.name())
+        fn observe(&self, happening: &Happening<'_>) {
+            panic!("{}", happening.event().name())
         }
     }
     let (clock, store) = stopped();

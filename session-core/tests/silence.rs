@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use session_core::{
-    Clock, Close, CloseFuture, Create, Door, Effects, Error, Event, Expiry, KeyRing, Loaded, MemoryStore, Observer,
-    OsRandom, Passage, Record, RecordError, Revocation, SameSite, Secret, SessionManager, SessionStore, StoreKey,
-    SubjectLimit, SystemClock, Times, Timestamp, Touch, Update, Verb, Version,
+    Clock, Close, CloseFuture, Create, Door, Effects, Error, Event, Expiry, Happening, KeyRing, Loaded, MemoryStore,
+    Observer, OsRandom, Passage, Record, RecordError, Revocation, SameSite, Secret, SessionManager, SessionStore,
+    StoreKey, SubjectLimit, SystemClock, Times, Timestamp, Touch, Update, Verb, Version,
 };
 use sha2::{Digest, Sha256};
 use tracing::field::{Field, Visit};
@@ -145,8 +145,8 @@ impl Door<u16> for Nowhere {
 
 struct Panicking;
 impl Observer for Panicking {
-    fn observe(&self, event: Event) {
-        assert_ne!(event, Event::Renewed, "an observer may panic");
+    fn observe(&self, happening: &Happening<'_>) {
+        assert_ne!(happening.event(), Event::Renewed, "an observer may panic");
     }
 }
 

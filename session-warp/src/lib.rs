@@ -71,9 +71,9 @@ use session_core::Slot;
 use warp::{Filter, Rejection};
 
 pub use session_core::{
-    CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Flash, FlashLevel, Handle, KeyRing, Login, MemoryStore,
-    Observer, Revocation, SameSite, Secret, Session, SessionKey, SessionManager, SessionManagerBuilder, Settings,
-    SubjectLimit, Typed,
+    CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Fingerprint, Flash, FlashLevel, Handle, Happening, KeyRing,
+    Login, MemoryStore, Observer, Revocation, SameSite, Secret, Session, SessionKey, SessionManager,
+    SessionManagerBuilder, Settings, SubjectLimit, Typed,
 };
 pub use session_tower::SessionLayer;
 

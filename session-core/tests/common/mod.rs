@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    Close, Decorator, Effects, Event, KeyRing, ManualClock, MemoryStore, Observer, RequestHead, ResponseHead, Session,
-    SessionManager, SessionManagerBuilder, SessionStore, Slot, StoreError, Timestamp, Verb,
+    Close, Decorator, Effects, Event, Happening, KeyRing, ManualClock, MemoryStore, Observer, RequestHead,
+    ResponseHead, Session, SessionManager, SessionManagerBuilder, SessionStore, Slot, StoreError, Timestamp, Verb,
 };
 
 pub(crate) const SECRET: &str = "8f1c5a09b7e34d62a0c9f8371be245d6013a7c4f9e82b56d70e1d3c4a5968b2f";
@@ -89,8 +89,8 @@ pub(crate) async fn begin(manager: &SessionManager) -> String {
 pub(crate) struct Events(Mutex<Vec<Event>>);
 
 impl Observer for Events {
-    fn observe(&self, event: Event) {
-        self.0.lock().unwrap().push(event);
+    fn observe(&self, happening: &Happening<'_>) {
+        self.0.lock().unwrap().push(happening.event());
     }
 }
 
