@@ -153,16 +153,18 @@ async fn every_session_ends_once_however_many_log_out_renew_and_write_at_once() 
     for (manager, diary, ..) in applications() {
         for _ in 0..50 {
             let token = begin(&manager).await;
-            let mut running = JoinSet::new();
+            let slots: Vec<_> = (0..8).map(|_| manager.open(&Cookies::of(&[&token]))).collect();
             // All have it before any of them does something to it.
-            for place in 0..8 {
-                let slot = manager.open(&Cookies::of(&[&token]));
+            for (place, slot) in slots.iter().enumerate() {
                 let session = slot.load().await.unwrap();
                 match place % 4 {
                     0 => session.renew().unwrap(),
                     1 => session.insert("n", place).unwrap(),
                     _ => session.logout().unwrap(),
                 }
+            }
+            let mut running = JoinSet::new();
+            for slot in slots {
                 running.spawn(async move { close(&slot, 200).await });
             }
             running.join_all().await;
