@@ -35,13 +35,17 @@ if grep -rnwiE 'cookie|http|hyper' session-sqlx/src session-redis/src; then
 fi
 
 step "clippy"
-cargo clippy --workspace --all-targets --features session-stores/metrics -- -D warnings
+cargo clippy --workspace --all-targets --features session-stores/metrics,session-core/metrics -- -D warnings
 
 step "each published crate by itself"
 # A build of the whole workspace unifies features and hides a missing one.
 for package in $published; do
   cargo check --quiet --package "$package"
 done
+cargo check --quiet --package session-core --features metrics
+if cargo tree --quiet --package session-core --edges normal | grep -w metrics; then
+  refuse "session-core brings the crate metrics along without its feature"
+fi
 for feature in sqlite postgres mysql; do
   cargo check --quiet --package session-sqlx --no-default-features --features "$feature"
 done
@@ -53,7 +57,7 @@ for feature in "" sqlite postgres mysql redis redis-cluster redis-sentinel tls m
 done
 
 step "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet --features session-testing/servers,session-stores/metrics
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet --features session-testing/servers,session-stores/metrics,session-core/metrics
 
 step "the servers that stores are tested against"
 # Only the programs: each test starts a server of its own, on a free port, in a temporary folder. Nothing that runs is touched.
@@ -83,7 +87,7 @@ done
 [ -n "$(missing)" ] || echo "all are here"
 
 step "tests"
-cargo test --workspace --features session-stores/metrics
+cargo test --workspace --features session-stores/metrics,session-core/metrics
 # What the workspace's features hide: a build without stores says what to add, and one with TLS speaks it.
 cargo test --package session-stores --no-default-features --test urls
 cargo test --package session-stores --all-features --test tls

@@ -13,7 +13,7 @@ use tokio::runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::admin::{self, Admin};
-use crate::config::{Config, Refusal, Store, Url};
+use crate::config::{Config, Refusal, Url};
 use crate::credentials::Credentials;
 use crate::stats::Stats;
 
@@ -54,22 +54,20 @@ impl Lab {
         };
         let counted = Counting::new(store);
         let stats = Arc::new(Stats::new(counted.clone()));
-        let manager = config.manager(keys, counted, |builder| builder.observer(Arc::clone(&stats)))?;
         let admin = config.admin.map(|address| admin::bind(address).map_err(|error| Refusal::new("LAB_ADMIN", error)));
         let admin = admin.transpose()?;
 
-        // From here on nothing is refused any more, so that a refusal stays the only line on standard error.
-        stats.count_panics();
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(io::stderr)
             .with_ansi(io::stderr().is_terminal())
             .init();
+        // It speaks when all is well, and from here on nothing is refused any more, so that a refusal stays the only line on
+        // standard error.
+        let manager = config.manager(keys, counted, |builder| builder.observer(Arc::clone(&stats)))?;
+        stats.count_panics();
         if config.secrets.is_none() {
             tracing::warn!("LAB_SECRETS is not set, so this lab made up a secret: its sessions end with it");
-        }
-        if !matches!(config.store, Store::At(_)) && config.revocations.is_none() {
-            tracing::warn!("no revocation: a copied cookie works until its deadline, also after a logout");
         }
         if let Some(listener) = admin {
             admin::serve(listener, Admin { manager: manager.clone(), stats, live });

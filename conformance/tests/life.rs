@@ -241,6 +241,26 @@ async fn a_session_that_a_cookie_cannot_hold_is_an_error_and_the_old_cookie_stay
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn d23_every_session_is_told_once_when_it_begins_and_once_when_it_ends() {
+    for variables in [&[][..], &[("LAB_STORE", "sealed:"), ("LAB_REVOCATION", "memory:")]] {
+        on_all(variables, |lab| async move {
+            for _ in 0..5 {
+                let mut browser = Browser::new(&lab);
+                browser.expect("POST /login?u=ada", r#"200 {"user":"ada"}"#).await;
+                browser.expect("POST /renew", OK).await;
+                let cookie = browser.cookie();
+                let leave = || browser.request("POST /logout").cookie(COOKIE, &cookie).send();
+                let (one, other, late) = tokio::join!(leave(), leave(), leave());
+                assert!([one, other, late].into_iter().all(|response| response.unwrap().status == 200), "{}", lab.name);
+            }
+            let events = &lab.stats().await["events"];
+            assert_eq!((&events["created"], &events["destroyed"]), (&5.into(), &5.into()), "{}: {events}", lab.name);
+        })
+        .await;
+    }
+}
+
 #[test]
 fn a_refused_configuration_is_one_line_and_no_lab() {
     let cases: [&[(&str, &str)]; 16] = [

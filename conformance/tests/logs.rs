@@ -128,7 +128,9 @@ async fn a_cookie_lab_without_revocation_says_what_that_means() {
     for (name, _) in LABS {
         let (_, sealed) = Lab::start(name, &[("LAB_STORE", "sealed:"), ("LAB_SECRETS", SECRET)]).end();
         assert!(sealed.contains("a copied cookie works until its deadline"), "{name}: {sealed}");
+        assert!(sealed.contains("carrier=\"sealed\"") && sealed.contains("WARN"), "{name}: {sealed}");
         let (_, memory) = Lab::start(name, &[("LAB_SECRETS", SECRET)]).end();
+        assert!(memory.contains("carrier=\"stored\"") && !memory.contains("WARN"), "{name}: {memory}");
         assert!(!memory.contains("copied") && !memory.contains("LAB_SECRETS"), "{name}: {memory}");
         let (_, random) = Lab::start(name, &[]).end();
         assert!(random.contains("LAB_SECRETS is not set"), "{name}: {random}");

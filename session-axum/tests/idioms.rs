@@ -9,7 +9,9 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use session_axum::{Error, KeyRing, MemoryStore, Secret, Session, SessionLayer, SessionManager};
+use session_axum::{
+    Error, Event, Happening, KeyRing, MemoryStore, Observer, Secret, Session, SessionLayer, SessionManager,
+};
 use session_testing::http::SetCookie;
 use session_testing::stores::{Counting, Failing, Verb};
 use tokio::sync::oneshot;
@@ -272,4 +274,41 @@ async fn a_task_that_outlives_the_response_is_told_that_it_is_too_late() {
     answered.send(()).expect("the task waits");
     let late = late.await.expect("the task reports");
     assert!(matches!(late, Err(session_core::Error::Closed)), "{late:?}");
+}
+
+/// Who came, and who left with what, as an application would note it down.
+#[derive(Default)]
+struct Guests(Mutex<Vec<String>>);
+
+impl Observer for Guests {
+    fn observe(&self, happening: &Happening<'_>) {
+        let verb = match happening.event() {
+            Event::Created => "came",
+            Event::Destroyed => "left",
+            _ => return,
+        };
+        let who = happening.fingerprint().expect("it is known");
+        let record = happening.record().expect("it has something");
+        let n = record.values().get("n").cloned().unwrap_or_default();
+        self.0.lock().expect("whole").push(format!("{who} {verb} with {n}"));
+    }
+}
+
+#[tokio::test]
+async fn d23_a_session_is_told_once_when_it_begins_and_once_when_it_ends_with_its_own_data() {
+    let guests = Arc::new(Guests::default());
+    let builder = SessionManager::stored(MemoryStore::new(), keys()).observer(Arc::clone(&guests));
+    let manager = builder.build().expect("the defaults are fine");
+    let leave = async |session: Session| session.logout();
+    let app = Router::new().route("/", get(visit)).route("/leave", get(leave)).layer(SessionLayer::new(manager));
+    let (_, headers, _) = ask(&app, "/", None).await;
+    let cookie = cookies(&headers).remove(0);
+    ask(&app, "/", Some(&cookie)).await;
+    for _ in 0..2 {
+        ask(&app, "/leave", Some(&cookie)).await;
+    }
+    let told = std::mem::take(&mut *guests.0.lock().expect("whole"));
+    let who = told[0].split(' ').next().expect("a fingerprint").to_owned();
+    assert_eq!(told, [format!("{who} came with 1"), format!("{who} left with 2")]);
+    assert_eq!(who.len(), 16);
 }

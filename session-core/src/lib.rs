@@ -62,11 +62,12 @@ mod typed;
 
 mod passage;
 
+mod summary;
+
 mod manager;
 mod settings;
 
 mod identity;
-mod summary;
 
 pub use async_trait::async_trait;
 

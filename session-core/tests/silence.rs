@@ -143,9 +143,10 @@ impl Door<u16> for Nowhere {
     }
 }
 
-struct Panicking;
+struct Panicking(Paper);
 impl Observer for Panicking {
     fn observe(&self, happening: &Happening<'_>) {
+        self.0.print(happening);
         assert_ne!(happening.event(), Event::Renewed, "an observer may panic");
     }
 }
@@ -157,7 +158,7 @@ async fn live_through_it(paper: &Paper, secrets: &mut Secrets) {
     let keys = || KeyRing::parse(&format!("{SECRET},{OLD}")).unwrap();
     let whole = Revocation::NoneCopiedCookiesStayValid;
     let builders = [
-        stored(store.clone(), &clock).observer(Panicking),
+        stored(store.clone(), &clock).observer(Panicking(paper.clone())),
         SessionManager::sealed(keys(), whole.clone()),
         SessionManager::signed(keys(), whole),
     ];
@@ -308,7 +309,16 @@ fn nothing_that_prints_shows_an_id_a_token_a_secret_or_a_value() {
     });
     let text = paper.text();
     // It has been printed on, and by the log too.
-    for line in ["Session {", "event=\"created\"", "\"forged\"", "\"conflict\"", "\"gone\"", "observer panicked"] {
+    for line in [
+        "Session {",
+        "Happening {",
+        "Fingerprint(",
+        "event=\"created\"",
+        "\"forged\"",
+        "\"conflict\"",
+        "\"gone\"",
+        "observer panicked",
+    ] {
         assert!(text.contains(line), "{line}");
     }
     assert!(text.contains("the session store failed: testing failed: down"));
