@@ -294,12 +294,15 @@ impl Observer for Guests {
     }
 }
 
+async fn leave(session: Session) -> Result<(), Error> {
+    session.logout()
+}
+
 #[tokio::test]
 async fn d23_a_session_is_told_once_when_it_begins_and_once_when_it_ends_with_its_own_data() {
     let guests = Arc::new(Guests::default());
     let builder = SessionManager::stored(MemoryStore::new(), keys()).observer(Arc::clone(&guests));
     let manager = builder.build().expect("the defaults are fine");
-    let leave = async |session: Session| session.logout();
     let app = Router::new().route("/", get(visit)).route("/leave", get(leave)).layer(SessionLayer::new(manager));
     let (_, headers, _) = ask(&app, "/", None).await;
     let cookie = cookies(&headers).remove(0);
