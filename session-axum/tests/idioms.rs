@@ -295,7 +295,7 @@ impl Observer for Guests {
 }
 
 async fn leave(session: Session) -> Result<(), Error> {
-    session.logout()
+    Ok(session.logout()?)
 }
 
 #[tokio::test]

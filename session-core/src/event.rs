@@ -33,7 +33,7 @@ pub enum Event {
     /// A session was ended before its deadline: by its own request, by another one of its subject, or by the manager. Once
     /// for each session, of concurrent logouts too.
     ///
-    /// When all sessions of a subject are ended at once, the store says only how many it were: it is told so many times,
+    /// When all sessions of a subject are ended at once, the store says only how many they were: it is told as many times,
     /// without fingerprint and data. If they are in cookies it can't be counted and isn't told; their cookies are
     /// [`Event::Revoked`] when they come. Where nothing remembers which cookies have ended, it is told for each request that
     /// ends its own, copies of one cookie included.
