@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
-use crate::cookie::{Attributes, CookieLines, MOST_CANDIDATES};
+use crate::cookie::{Attributes, CookieLines, MOST_CANDIDATES, is_first_chunk};
 use crate::error::{Error, StoreError};
 use crate::event::{Event, Happening, Observer, emit};
 use crate::expiry::Times;
@@ -34,6 +34,7 @@ pub(crate) struct Machine {
     pub(crate) attributes: Attributes,
     pub(crate) policy: Policy,
     pub(crate) max_bytes: usize,
+    pub(crate) max_keys: usize,
     pub(crate) limit: SubjectLimit,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -46,8 +47,8 @@ pub(crate) enum CookieChange {
     #[default]
     Keep,
     Remove,
-    /// The whole `Set-Cookie` value.
-    Set(String),
+    /// The whole `Set-Cookie` values: one, or those of all chunks in the order of their places.
+    Set(Vec<String>),
 }
 
 /// How far a commit got: also what is true when it fails halfway.
@@ -90,12 +91,15 @@ impl Machine {
 
     /// The authentic tokens among the cookies. Pure, and nothing at all without a cookie of our name.
     pub(crate) fn open_tokens(&self, lines: &CookieLines) -> Vec<Opened> {
-        let candidates = lines.candidates(&self.attributes.name, |value| self.tokens.is_well_formed(value));
+        let candidates = lines.candidates(&self.attributes.name, |value| {
+            self.tokens.is_well_formed(value) || (self.attributes.chunked && is_first_chunk(value))
+        });
         if candidates.values.len() > MOST_CANDIDATES {
             self.emit(Event::Ambiguous);
             return Vec::new();
         }
-        let opened: Vec<_> = candidates.values.iter().filter_map(|value| self.tokens.open(value)).collect();
+        let open = |value: &&[u8]| self.tokens.open(&lines.join(value, &self.attributes)?);
+        let opened: Vec<_> = candidates.values.iter().filter_map(open).collect();
         if candidates.malformed || opened.len() < candidates.values.len() {
             self.emit(Event::Forged);
         }
@@ -411,6 +415,10 @@ impl Machine {
         if size > self.max_bytes {
             return Err(Error::TooLarge { size, limit: self.max_bytes });
         }
+        let count = record.values().len();
+        if count > self.max_keys {
+            return Err(Error::TooManyKeys { count, limit: self.max_keys });
+        }
         Ok(())
     }
 
@@ -419,7 +427,7 @@ impl Machine {
         if anew || self.store.is_none() { Ok(CookieChange::Set(self.cookie(base)?)) } else { Ok(CookieChange::Keep) }
     }
 
-    fn cookie(&self, base: &Base) -> Result<String, Error> {
+    fn cookie(&self, base: &Base) -> Result<Vec<String>, Error> {
         let token = match self.store {
             Some(_) => self.tokens.reference(&base.id),
             None => self.tokens.whole(
@@ -433,6 +441,6 @@ impl Machine {
             )?,
         };
         let left = base.times.ends(base.record.expiry).since(self.now(Some(base)));
-        self.attributes.set(&token, left.as_secs(), base.record.own().remembered)
+        self.attributes.set_all(&token, left.as_secs(), base.record.own().remembered, &*self.random)
     }
 }

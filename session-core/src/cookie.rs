@@ -1,11 +1,14 @@
 //! The cookie: its attributes, writing it, and the only parser of it.
 
+mod chunks;
+
 use std::fmt;
 
 use cookie::time::{Duration as CookieDuration, OffsetDateTime};
 use cookie::{Cookie, CookieBuilder};
 use serde::Deserialize;
 
+pub(crate) use self::chunks::{Brought, MOST_CHUNKS, is_first_chunk};
 use crate::error::{ConfigError, Error};
 
 /// A browser drops a larger cookie (RFC 6265bis, 5.6 asks for 4,096 bytes of name and value); we count the
@@ -43,6 +46,8 @@ pub(crate) struct Attributes {
     pub(crate) http_only: bool,
     pub(crate) partitioned: bool,
     pub(crate) persistent: bool,
+    /// What doesn't fit into one cookie may be spread over several.
+    pub(crate) chunked: bool,
 }
 
 impl Default for Attributes {
@@ -56,6 +61,7 @@ impl Default for Attributes {
             http_only: true,
             partitioned: false,
             persistent: false,
+            chunked: false,
         }
     }
 }
@@ -144,35 +150,39 @@ impl Attributes {
 
     /// The `Set-Cookie` value for a token whose session ends at most `seconds_left` from now.
     pub(crate) fn set(&self, token: &str, seconds_left: u64, remembered: bool) -> Result<String, Error> {
-        let mut cookie = self.build(token);
-        if self.persistent || remembered {
-            cookie = cookie.max_age(seconds(seconds_left.clamp(1, LONGEST_LIFE_SECONDS)));
-        }
-        let line = cookie.build().to_string();
+        let line = self.line(&self.name, token, seconds_left, remembered);
         if line.len() > LARGEST {
             return Err(Error::TooLarge { size: line.len(), limit: LARGEST });
         }
         Ok(line)
     }
 
-    /// The `Set-Cookie` value that takes the cookie away: the same place, ended. `Max-Age` for browsers; `Expires`
-    /// too, for clients that only know that.
-    pub(crate) fn removal(&self) -> String {
-        self.build("").max_age(CookieDuration::ZERO).expires(OffsetDateTime::UNIX_EPOCH).build().to_string()
+    fn line(&self, name: &str, value: &str, seconds_left: u64, remembered: bool) -> String {
+        let mut cookie = self.build(name, value);
+        if self.persistent || remembered {
+            cookie = cookie.max_age(seconds(seconds_left.clamp(1, LONGEST_LIFE_SECONDS)));
+        }
+        cookie.build().to_string()
     }
 
     /// The cookie without a value, to be read by people.
     pub(crate) fn shown(&self) -> String {
-        self.build("").build().to_string()
+        self.build(&self.name, "").build().to_string()
     }
 
-    fn build<'a>(&'a self, value: &'a str) -> CookieBuilder<'a> {
+    /// The `Set-Cookie` value that takes the cookie of this name away: the same place, ended. `Max-Age` for browsers;
+    /// `Expires` too, for clients that only know that.
+    pub(crate) fn removal(&self, name: &str) -> String {
+        self.build(name, "").max_age(CookieDuration::ZERO).expires(OffsetDateTime::UNIX_EPOCH).build().to_string()
+    }
+
+    fn build<'a>(&'a self, name: &'a str, value: &'a str) -> CookieBuilder<'a> {
         let same_site = match self.same_site {
             SameSite::Lax => cookie::SameSite::Lax,
             SameSite::None => cookie::SameSite::None,
             SameSite::Strict => cookie::SameSite::Strict,
         };
-        let mut cookie = Cookie::build((self.name.as_str(), value)).path(self.path.as_str()).same_site(same_site);
+        let mut cookie = Cookie::build((name, value)).path(self.path.as_str()).same_site(same_site);
         if let Some(domain) = &self.domain {
             cookie = cookie.domain(domain.as_str());
         }
@@ -414,7 +424,7 @@ mod tests {
         let attributes = Attributes::default().check().unwrap();
         assert_eq!(attributes.set("v", 100, false).unwrap(), "__Host-id=v; HttpOnly; SameSite=Lax; Secure; Path=/");
         assert_eq!(
-            attributes.removal(),
+            attributes.removal(&attributes.name),
             "__Host-id=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         );
     }
@@ -540,7 +550,7 @@ mod tests {
             (secure, http_only, partitioned, persistent) in any::<(bool, bool, bool, bool)>(),
         ) -> Attributes {
             let name = format!("{prefix}{name}");
-            Attributes { name, path, domain, same_site, secure, http_only, partitioned, persistent }
+            Attributes { name, path, domain, same_site, secure, http_only, partitioned, persistent, chunked: false }
         }
     }
 
@@ -550,7 +560,7 @@ mod tests {
         #[test]
         fn every_line_that_can_be_built_reads_back(attributes in any_attributes(), token in "[A-Za-z0-9_.-]{1,99}", left in any::<u64>()) {
             let Ok(attributes) = attributes.check() else { return Ok(()) };
-            let (line, removal) = (attributes.set(&token, left, false).unwrap(), attributes.removal());
+            let (line, removal) = (attributes.set(&token, left, false).unwrap(), attributes.removal(&attributes.name));
             let (name, value, set) = strict(&line).expect(&line);
             prop_assert_eq!((name, value), (attributes.name.as_str(), token.as_str()));
             let (name, value, mut removed) = strict(&removal).expect(&removal);

@@ -56,12 +56,21 @@ pub enum Error {
     /// The store failed. What it was doing, and why, is in the source.
     #[error("the session store failed")]
     Store(#[source] Arc<StoreError>),
-    /// Larger than the record limit, or than the 4,096 bytes a browser keeps of one cookie (RFC 6265bis, 5.6).
+    /// Larger than the record limit, or than the 4,096 bytes a browser keeps of one cookie (RFC 6265bis, 5.6), four times
+    /// that if it may be [`chunked`](crate::SessionManagerBuilder::chunked). The cookies that are there stay.
     #[error("the session takes {size} bytes where {limit} are allowed")]
     TooLarge {
         /// Bytes it takes.
         size: usize,
         /// Bytes it may take.
+        limit: usize,
+    },
+    /// More keys than a session may have. Keep lists under one key, and what grows in a database.
+    #[error("the session has {count} keys where {limit} are allowed")]
+    TooManyKeys {
+        /// How many it has.
+        count: usize,
+        /// How many it may have.
         limit: usize,
     },
     /// The subject has as many live sessions as it may have, so this login was refused.

@@ -43,7 +43,7 @@ pub trait ResponseHead {
 #[must_use = "without `apply` the session's cookie never reaches the browser"]
 pub struct Effects {
     pub(crate) failure: Option<Error>,
-    pub(crate) set_cookie: Option<SetCookie>,
+    pub(crate) set_cookies: Vec<SetCookie>,
     /// Whose cookie it is, for the observer.
     pub(crate) session: Option<Fingerprint>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
@@ -63,10 +63,13 @@ impl Effects {
 
     /// Writes `Set-Cookie`, `Cache-Control` and `Vary`.
     pub fn apply(&self, head: &mut impl ResponseHead) {
-        if let Some(SetCookie { name, line }) = &self.set_cookie {
-            let ours = |other: &[u8]| other.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
+        if !self.set_cookies.is_empty() {
+            let is_for = |other: &[u8], name: &str| {
+                other.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
+            };
+            let ours = |other: &[u8]| self.set_cookies.iter().any(|SetCookie { name, .. }| is_for(other, name));
             head.retain("set-cookie", &mut |other| !ours(other));
-            head.append("set-cookie", line);
+            self.set_cookies.iter().for_each(|SetCookie { line, .. }| head.append("set-cookie", line));
             self.forbid_storing(head);
         }
         // The answer depends on who asks (RFC 9110, 12.5.5).
@@ -90,7 +93,7 @@ impl Effects {
 
 impl From<Error> for Effects {
     fn from(error: Error) -> Self {
-        Self { failure: Some(error), set_cookie: None, session: None, observer: None }
+        Self { failure: Some(error), set_cookies: Vec::new(), session: None, observer: None }
     }
 }
 
@@ -98,7 +101,7 @@ impl fmt::Debug for Effects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Effects")
             .field("failure", &self.failure)
-            .field("sets_cookie", &self.set_cookie.is_some())
+            .field("sets_cookie", &!self.set_cookies.is_empty())
             .finish_non_exhaustive()
     }
 }
@@ -146,14 +149,14 @@ mod tests {
     fn setting(line: &str) -> Effects {
         Effects {
             failure: None,
-            set_cookie: Some(SetCookie { name: "id".to_owned(), line: line.to_owned() }),
+            set_cookies: vec![SetCookie { name: "id".to_owned(), line: line.to_owned() }],
             session: None,
             observer: None,
         }
     }
 
     fn looking() -> Effects {
-        Effects { failure: None, set_cookie: None, session: None, observer: None }
+        Effects { failure: None, set_cookies: Vec::new(), session: None, observer: None }
     }
 
     #[test]

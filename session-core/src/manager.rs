@@ -1,12 +1,14 @@
 //! Configuration, and the manager that every request starts from.
 
+mod limits;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::commit::Machine;
-use crate::cookie::{Attributes, CookieLines, SameSite};
+use crate::cookie::{Attributes, Brought, CookieLines, SameSite};
 use crate::error::{ConfigError, StoreError};
 use crate::event::Observer;
 use crate::expiry::Expiry;
@@ -49,7 +51,7 @@ impl SessionManager {
     }
 
     /// Sessions in the cookie, encrypted: the browser can neither read nor change them. At most 4,096 bytes with name
-    /// and attributes. Of two concurrent requests the later response wins.
+    /// and attributes, unless [`chunked`](SessionManagerBuilder::chunked). Of two concurrent requests the later response wins.
     ///
     /// ```
     /// # use session_core::{KeyRing, Revocation, Secret, SessionManager};
@@ -93,7 +95,7 @@ impl SessionManager {
     /// ```
     #[must_use]
     pub fn begin(&self) -> Session {
-        Session::new(Arc::clone(&self.0), None)
+        Session::new(Arc::clone(&self.0), None, Brought::default())
     }
 
     /// Frees what expired sessions take up in the store, at most `limit` of them, and says how many it was; zero for
@@ -238,6 +240,7 @@ pub struct SessionManagerBuilder {
     expiry: Expiry,
     touch_every: Option<Duration>,
     max_bytes: usize,
+    max_keys: usize,
     limit: SubjectLimit,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -261,6 +264,7 @@ impl SessionManagerBuilder {
             expiry: Expiry::default(),
             touch_every: None,
             max_bytes: 64 * 1024,
+            max_keys: 1_000,
             limit: SubjectLimit::None,
             clock: Arc::new(SystemClock),
             random: Arc::new(OsRandom),
@@ -440,7 +444,7 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// The largest record in bytes of JSON. Default: 65,536. A cookie session is held to 4,096 bytes besides.
+    /// The largest record in bytes of JSON. Default: 65,536. A cookie session is held to what fits into its cookie besides.
     ///
     /// ```
     /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
@@ -562,6 +566,13 @@ impl SessionManagerBuilder {
                 "leave it out or keep the sessions in a store",
             );
         }
+        if self.attributes.chunked && self.store.is_some() {
+            return error(
+                "chunked",
+                "the cookie of a session in a store carries its id alone, which always fits",
+                "leave it out, or set max_bytes",
+            );
+        }
         let attributes = self.attributes.check()?;
         let machine = Machine {
             store: self.store,
@@ -571,6 +582,7 @@ impl SessionManagerBuilder {
             attributes,
             policy: Policy { expiry: self.expiry, touch_every },
             max_bytes: self.max_bytes,
+            max_keys: self.max_keys,
             limit: self.limit,
             clock: self.clock,
             random: self.random,

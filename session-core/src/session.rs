@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::changes::Change;
 use crate::close::exclusive;
 use crate::commit::Machine;
+use crate::cookie::Brought;
 use crate::csrf::{self, CsrfSecret};
 use crate::error::Error;
 use crate::flash::{Flash, FlashLevel};
@@ -37,8 +38,8 @@ use crate::state::Shared;
 pub struct Session(pub(crate) Arc<Shared>);
 
 impl Session {
-    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>) -> Self {
-        Self(Arc::new(Shared::new(machine, base)))
+    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>, brought: Brought) -> Self {
+        Self(Arc::new(Shared::new(machine, base, brought)))
     }
 }
 

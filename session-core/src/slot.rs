@@ -76,7 +76,7 @@ impl Slot {
         let tokens = machine.open_tokens(&self.0.cookies);
         let base = if tokens.is_empty() { Ok(None) } else { exclusive(machine.find(tokens)).await };
         match base {
-            Ok(base) => Ok(Session::new(Arc::clone(machine), base)),
+            Ok(base) => Ok(Session::new(Arc::clone(machine), base, self.0.cookies.brought(&machine.attributes))),
             Err(error) => {
                 error.log();
                 Err(error)

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::changes::{Change, Changes};
 use crate::close::{Close, CloseFuture};
 use crate::commit::{CookieChange, Machine, Progress};
+use crate::cookie::{Brought, MOST_CHUNKS};
 use crate::error::Error;
 use crate::expiry::Times;
 use crate::head::{Effects, SetCookie};
@@ -19,6 +20,7 @@ use crate::store::SessionStore;
 /// What all clones of a session share.
 pub(crate) struct Shared {
     machine: Arc<Machine>,
+    brought: Brought,
     state: Mutex<State>,
     /// Saves of one request happen one after another. Requests never wait for each other.
     turn: Semaphore,
@@ -60,7 +62,7 @@ struct Rest {
 }
 
 impl Shared {
-    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>) -> Self {
+    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>, brought: Brought) -> Self {
         let view = base.as_ref().map_or_else(|| Record::new(machine.policy.expiry), |base| base.record.clone());
         let opened = Times::begin(machine.clock.now(), machine.policy.expiry);
         let state = State {
@@ -75,7 +77,7 @@ impl Shared {
             closed: false,
             opened,
         };
-        Self { machine, state: Mutex::new(state), turn: Semaphore::new(1) }
+        Self { machine, brought, state: Mutex::new(state), turn: Semaphore::new(1) }
     }
 
     /// No more writing.
@@ -158,20 +160,30 @@ impl Shared {
     }
 
     fn effects(&self, progress: &Progress, failure: Option<Error>) -> Effects {
-        let Machine { attributes, observer, .. } = &*self.machine;
-        let line = match &progress.cookie {
-            CookieChange::Keep => None,
-            CookieChange::Remove => Some(attributes.removal()),
-            CookieChange::Set(line) => Some(line.clone()),
+        let set_cookies = match &progress.cookie {
+            CookieChange::Keep => Vec::new(),
+            CookieChange::Remove => self.set_cookies(&[]),
+            CookieChange::Set(lines) => self.set_cookies(lines),
         };
         if let Some(error) = &failure {
             error.log();
         }
-        let set_cookie = line.map(|line| SetCookie { name: attributes.name.clone(), line });
         // Only a response that sets the cookie is an event.
-        let whose = progress.base.as_ref().filter(|_| set_cookie.is_some());
+        let whose = progress.base.as_ref().filter(|_| !set_cookies.is_empty());
         let session = whose.map(|base| self.machine.fingerprint(&base.id, &base.first));
-        Effects { failure, set_cookie, session, observer: observer.clone() }
+        Effects { failure, set_cookies, session, observer: self.machine.observer.clone() }
+    }
+
+    /// These lines, and the removal of what the browser has besides. Without lines it has the cookie itself.
+    fn set_cookies(&self, lines: &[String]) -> Vec<SetCookie> {
+        let attributes = &self.machine.attributes;
+        let set_cookie = |place| {
+            let name = attributes.name_at(place);
+            let stale = self.brought.has(place) || place == 0;
+            let line = lines.get(place).cloned().or_else(|| stale.then(|| attributes.removal(&name)))?;
+            Some(SetCookie { name, line })
+        };
+        (0..MOST_CHUNKS).filter_map(set_cookie).collect()
     }
 }
 

@@ -21,8 +21,10 @@ use crate::key::{KeyRing, Secret};
 use crate::random::Random;
 use crate::record::{Record, Writing, Written};
 
-/// No token is longer: a browser drops cookies beyond 4,096 bytes.
-const LONGEST: usize = 4096;
+/// No token in one cookie is longer: a browser drops cookies beyond 4,096 bytes.
+const LONGEST_IN_ONE: usize = 4096;
+/// No token is longer: it is in at most four cookies. Where one has to do, none from several gets here.
+const LONGEST: usize = 4 * LONGEST_IN_ONE;
 const KEY_ID_LENGTH: usize = 4;
 const REFERENCE_LENGTH: usize = 92;
 /// Sealed text is padded to multiples of this, so that its length tells little about its content.
@@ -146,7 +148,7 @@ impl Tokens {
     /// Whether this could be a token of ours: its form is right and it names a key we have. No cryptography yet.
     pub(crate) fn is_well_formed(&self, token: &[u8]) -> bool {
         let head = match self.purpose {
-            _ if token.len() > LONGEST => None,
+            _ if token.len() > LONGEST_IN_ONE => None,
             Purpose::Reference => (token.len() == REFERENCE_LENGTH).then_some(token),
             Purpose::Sealed => Some(token),
             Purpose::Signed => token.iter().position(|&byte| byte == b'.').map(|dot| &token[dot + 1..]),
