@@ -230,7 +230,7 @@ impl Machine {
 
     /// The next step for a session, by the clock that keeps it.
     pub(crate) fn plan(&self, base: Option<&Base>, changes: &Changes, result: &Record, answer: Answer) -> Plan {
-        plan(base, changes, result, answer, self.now(base), self.policy.touch_every)
+        plan(base, changes, result, answer, self.now(base), &self.policy)
     }
 
     fn now(&self, base: Option<&Base>) -> Timestamp {
@@ -245,7 +245,7 @@ impl Machine {
         progress: &mut Progress,
         changes: &Changes,
         mut result: Record,
-        answer: Answer,
+        mut answer: Answer,
     ) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             let outcome = match self.plan(progress.base.as_ref(), changes, &result, answer) {
@@ -262,7 +262,15 @@ impl Machine {
                 }
                 Plan::Touch => self.touch(progress).await?,
                 Plan::Update(record) => self.update(progress, record).await?,
-                Plan::Rename(record) => self.rename(progress, record).await?,
+                Plan::Rename(record) if changes.renewed => self.rename(progress, record, self.limit).await?,
+                // By its age alone: no login, so no limit of them, and no reason to fail.
+                Plan::Rename(record) => match self.rename(progress, record, SubjectLimit::None).await {
+                    Err(Error::TooLarge { .. } | Error::TooManyKeys { .. }) => {
+                        answer = Answer::Open;
+                        continue;
+                    }
+                    outcome => outcome?,
+                },
             };
             if outcome == Update::Updated {
                 return Ok(());
@@ -288,10 +296,10 @@ impl Machine {
 
     /// The changes, done again on what is there now.
     pub(crate) fn replay(&self, base: Option<&Base>, changes: &Changes) -> Result<Record, Error> {
-        let expiry = self.policy.expiry;
+        let Policy { expiry, anonymous, .. } = self.policy;
         match base {
             Some(base) => changes.replay(base.record.clone(), self.now(Some(base)).since(base.times.created), expiry),
-            None => changes.replay(Record::new(expiry), Duration::ZERO, expiry),
+            None => changes.replay(Record::new(anonymous), Duration::ZERO, expiry),
         }
     }
 
@@ -378,14 +386,14 @@ impl Machine {
         Ok(outcome)
     }
 
-    async fn rename(&self, progress: &mut Progress, record: Record) -> Result<Update, Error> {
+    async fn rename(&self, progress: &mut Progress, record: Record, limit: SubjectLimit) -> Result<Update, Error> {
         self.check_size(&record)?;
         let Some(base) = &progress.base else { return Ok(Update::Gone) };
         let renamed = Base { id: SessionId::random(&*self.random)?, ..self.next(base, record, base.version.next()) };
         let cookie = self.cookie(&renamed)?;
         let (old, new) = (base.id.store_key(), renamed.id.store_key());
         let outcome = match self.store() {
-            Some(store) => store.rename(&old, &new, &renamed.record, base.version, self.limit).await?,
+            Some(store) => store.rename(&old, &new, &renamed.record, base.version, limit).await?,
             None if self.revoke(old, base).await? => Update::Updated,
             None => Update::Gone,
         };

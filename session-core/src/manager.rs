@@ -15,7 +15,6 @@ use crate::expiry::Expiry;
 use crate::fingerprint::Fingerprints;
 use crate::head::RequestHead;
 use crate::key::KeyRing;
-use crate::plan::Policy;
 use crate::random::{OsRandom, Random};
 use crate::session::Session;
 use crate::slot::Slot;
@@ -239,6 +238,8 @@ pub struct SessionManagerBuilder {
     attributes: Attributes,
     expiry: Expiry,
     touch_every: Option<Duration>,
+    anonymous_idle: Option<Duration>,
+    renew_every: Option<Duration>,
     max_bytes: usize,
     max_keys: usize,
     limit: SubjectLimit,
@@ -263,6 +264,8 @@ impl SessionManagerBuilder {
             attributes: Attributes::default(),
             expiry: Expiry::default(),
             touch_every: None,
+            anonymous_idle: None,
+            renew_every: None,
             max_bytes: 64 * 1024,
             max_keys: 1_000,
             limit: SubjectLimit::None,
@@ -551,26 +554,12 @@ impl SessionManagerBuilder {
                 "write a duration such as 12 hours",
             );
         }
-        let touch_every = self.touch_every.unwrap_or(idle / 30);
-        if touch_every >= idle {
-            return error(
-                "touch_every",
-                "a session in use would run out before its idle deadline is moved",
-                "write less than the idle time",
-            );
-        }
+        let policy = self.policy()?;
         if self.limit != SubjectLimit::None && self.store.is_none() {
             return error(
                 "sessions_per_subject",
                 "sessions in cookies can't be counted",
                 "leave it out or keep the sessions in a store",
-            );
-        }
-        if self.attributes.chunked && self.store.is_some() {
-            return error(
-                "chunked",
-                "the cookie of a session in a store carries its id alone, which always fits",
-                "leave it out, or set max_bytes",
             );
         }
         let attributes = self.attributes.check()?;
@@ -580,7 +569,7 @@ impl SessionManagerBuilder {
             fingerprints: Fingerprints::new(&self.keys),
             tokens: Tokens::new(&self.keys, self.purpose, &self.application, &attributes.name),
             attributes,
-            policy: Policy { expiry: self.expiry, touch_every },
+            policy,
             max_bytes: self.max_bytes,
             max_keys: self.max_keys,
             limit: self.limit,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::changes::Changes;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, millis};
 use crate::expiry::{Expiry, Times};
 use crate::id::SessionId;
 use crate::record::Record;
@@ -30,13 +30,31 @@ impl Base {
     pub(crate) fn now(&self, ours: Timestamp) -> Timestamp {
         self.theirs.plus(ours.since(self.ours))
     }
+
+    /// When it got its id, as far as that is noted.
+    fn renewed(&self) -> Timestamp {
+        self.times.created.plus(Duration::from_millis(self.record.own().renewed.unwrap_or_default()))
+    }
 }
 
 /// What the configuration says about time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
+    /// The limits that a login starts.
     pub(crate) expiry: Expiry,
+    /// Those of a session that begins without a subject.
+    pub(crate) anonymous: Expiry,
     pub(crate) touch_every: Duration,
+    /// The same as long as there is no subject.
+    pub(crate) touch_anonymous_every: Duration,
+    /// How old an id gets, if that is limited.
+    pub(crate) renew_every: Option<Duration>,
+}
+
+impl Policy {
+    const fn touch_every(&self, record: &Record) -> Duration {
+        if record.subject.is_some() { self.touch_every } else { self.touch_anonymous_every }
+    }
 }
 
 /// How the request went.
@@ -46,6 +64,8 @@ pub(crate) enum Answer {
     Failed,
     /// Anything else.
     Served,
+    /// The handler saves, and hasn't answered yet: nobody knows whether the cookie will reach the visitor.
+    Open,
 }
 
 impl From<u16> for Answer {
@@ -72,7 +92,7 @@ pub(crate) fn plan(
     result: &Record,
     answer: Answer,
     now: Timestamp,
-    touch_every: Duration,
+    policy: &Policy,
 ) -> Plan {
     let Some(base) = base else {
         let nothing = answer == Answer::Failed || result.is_blank();
@@ -84,15 +104,25 @@ pub(crate) fn plan(
     if answer == Answer::Failed {
         return Plan::Nothing;
     }
-    if changes.renewed {
-        return Plan::Rename(result.clone());
-    }
-    if *result != base.record {
-        return Plan::Update(result.clone());
-    }
+    let changed = *result != base.record;
     // Only a session that is seen to be alive gets its cookie re-issued, hence the touch.
-    let due = base.retired || now.since(base.times.seen) >= touch_every;
-    if due { Plan::Touch } else { Plan::Nothing }
+    let due = base.retired || now.since(base.times.seen) >= policy.touch_every(&base.record);
+    // Where there is something to write anyway, and a response that can carry the new id.
+    let aged = answer == Answer::Served
+        && (changed || due)
+        && policy.renew_every.is_some_and(|age| now.since(base.renewed()) >= age);
+    if changes.renewed || aged {
+        let mut renamed = result.clone();
+        if policy.renew_every.is_some() {
+            renamed.change_own(|own| own.renewed = Some(millis(now.since(base.times.created))));
+        }
+        return Plan::Rename(renamed);
+    }
+    match (changed, due) {
+        (true, _) => Plan::Update(result.clone()),
+        (false, true) => Plan::Touch,
+        (false, false) => Plan::Nothing,
+    }
 }
 
 #[cfg(test)]
@@ -106,7 +136,10 @@ mod tests {
 
     const POLICY: Policy = Policy {
         expiry: Expiry { idle: Duration::from_secs(600), lifetime: Duration::from_secs(6_000) },
+        anonymous: Expiry { idle: Duration::from_secs(600), lifetime: Duration::from_secs(6_000) },
         touch_every: Duration::from_secs(20),
+        touch_anonymous_every: Duration::from_secs(20),
+        renew_every: None,
     };
 
     fn at(seconds: u64) -> Timestamp {
@@ -301,8 +334,59 @@ mod tests {
             let loaded = base.as_ref().filter(|_| !changes.destroyed).map(|base| base.record.clone());
             let before = loaded.unwrap_or_else(|| Record::new(POLICY.expiry));
             let result = changes.replay(before, Duration::from_secs(now), POLICY.expiry).unwrap();
-            let plan = plan(base.as_ref(), &changes, &result, answer, at(now), POLICY.touch_every);
+            let plan = plan(base.as_ref(), &changes, &result, answer, at(now), &POLICY);
             assert_eq!(plan, expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn an_old_id_is_renewed_where_something_is_written_anyway() {
+        use Answer::{Failed, Open, Served};
+        let policy = Policy { renew_every: Some(Duration::from_secs(100)), ..POLICY };
+        let old = |renewed: u64, seen: u64| {
+            let mut base = base(None, &[("n", 1)]);
+            base.times.seen = at(seen);
+            base.record.change_own(|own| own.renewed = (renewed > 0).then_some(renewed * 1_000));
+            base
+        };
+        let noted = |value: u64, renewed: u64| {
+            let mut record = record(None, &[("n", value)]);
+            record.change_own(|own| own.renewed = Some(renewed * 1_000));
+            record
+        };
+        let wrote = || did(&[insert("n", 2)]);
+        let table = [
+            ("young", old(0, 0), wrote(), Served, 99, Plan::Update(record(None, &[("n", 2)]))),
+            ("old: wrote", old(0, 0), wrote(), Served, 100, Plan::Rename(noted(2, 100))),
+            ("old: read", old(0, 99), did(&[]), Served, 100, Plan::Nothing),
+            ("old: read, touch is due", old(0, 80), did(&[]), Served, 100, Plan::Rename(noted(1, 100))),
+            ("old: wrote, failed", old(0, 0), wrote(), Failed, 100, Plan::Nothing),
+            ("old: saved on the way", old(0, 0), wrote(), Open, 100, Plan::Update(record(None, &[("n", 2)]))),
+            ("old: destroyed", old(0, 0), destroyed(&[]), Served, 100, Plan::Delete),
+            ("renewed before", old(50, 0), wrote(), Served, 149, Plan::Update(noted(2, 50))),
+            ("renewed before, and old again", old(50, 0), wrote(), Served, 150, Plan::Rename(noted(2, 150))),
+            ("young, but asked for", old(0, 0), renewed(&[]), Open, 7, Plan::Rename(noted(1, 7))),
+        ];
+        for (case, base, changes, answer, now, expected) in table {
+            let result = changes.replay(base.record.clone(), Duration::from_secs(now), POLICY.expiry).unwrap();
+            assert_eq!(plan(Some(&base), &changes, &result, answer, at(now), &policy), expected, "{case}");
+            // Where it isn't asked for, nothing is noted and nothing is renewed by age.
+            let without = plan(Some(&base), &changes, &result, answer, at(now), &POLICY);
+            let renamed = matches!(without, Plan::Rename(ref record) if *record == result);
+            assert!(renamed == changes.renewed && (renamed || !matches!(without, Plan::Rename(_))), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_session_without_a_subject_is_touched_by_its_own_interval() {
+        let policy = Policy { touch_anonymous_every: Duration::from_secs(5), ..POLICY };
+        for (subject, due) in [(None, 5), (Some("ada"), 20)] {
+            let base = base(subject, &[("n", 1)]);
+            for (now, expected) in [(due - 1, Plan::Nothing), (due, Plan::Touch)] {
+                let result = base.record.clone();
+                let plan = plan(Some(&base), &did(&[]), &result, Answer::Served, at(now), &policy);
+                assert_eq!(plan, expected, "{subject:?} {now}");
+            }
         }
     }
 

@@ -51,6 +51,9 @@ pub(crate) struct Own {
     /// As `authenticated`: when it was spared while the subject's other sessions were ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) spared: Option<u64>,
+    /// As `authenticated`: when it got its present id. Noted where ids don't get older than the application wants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) renewed: Option<u64>,
     /// A hash of the credential they proved it with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stamp: Option<String>,
@@ -115,6 +118,7 @@ impl Record {
         static NOTHING: Own = Own {
             authenticated: None,
             spared: None,
+            renewed: None,
             stamp: None,
             label: None,
             remembered: false,

@@ -63,8 +63,8 @@ struct Rest {
 
 impl Shared {
     pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>, brought: Brought) -> Self {
-        let view = base.as_ref().map_or_else(|| Record::new(machine.policy.expiry), |base| base.record.clone());
-        let opened = Times::begin(machine.clock.now(), machine.policy.expiry);
+        let view = base.as_ref().map_or_else(|| Record::new(machine.policy.anonymous), |base| base.record.clone());
+        let opened = Times::begin(machine.clock.now(), machine.policy.anonymous);
         let state = State {
             base,
             view,
@@ -207,7 +207,7 @@ impl Shared {
             let progress = Progress { base: state.base.clone(), gone: state.gone, ..Progress::default() };
             (progress, std::mem::take(&mut state.changes), state.view.clone())
         };
-        let outcome = self.machine.commit(&mut progress, &changes, result, Answer::Served).await;
+        let outcome = self.machine.commit(&mut progress, &changes, result, Answer::Open).await;
         self.rebase(progress);
         if let Err(error) = &outcome
             && error.status() == 503
@@ -310,7 +310,7 @@ impl Shared {
         let mut state = self.open_state()?;
         state.changes = Changes { destroyed: true, ..Changes::default() };
         state.failure = None;
-        state.view = Record::new(self.machine.policy.expiry);
+        state.view = Record::new(self.machine.policy.anonymous);
         state.generation += 1;
         Ok(())
     }
@@ -321,7 +321,7 @@ impl Shared {
         state.changes = Changes { destroyed, ..Changes::default() };
         state.failure = None;
         let kept = state.base.as_ref().filter(|_| !state.ends()).map(|base| base.record.clone());
-        state.view = kept.unwrap_or_else(|| Record::new(self.machine.policy.expiry));
+        state.view = kept.unwrap_or_else(|| Record::new(self.machine.policy.anonymous));
         state.generation += 1;
         Ok(())
     }

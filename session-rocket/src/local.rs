@@ -31,7 +31,7 @@ impl Local {
 
     pub(crate) fn open(&self, request: &Request<'_>, manager: &SessionManager) -> Slot {
         let mut state = self.state();
-        let head = Head { request, cookie_name: manager.cookie_name() };
+        let head = Head { request };
         let slot = state.slot.get_or_insert_with(|| manager.open(&head)).clone();
         // Who asks for the first time while the body is sent is told that the session is closed.
         if state.answered {
@@ -70,7 +70,6 @@ pub(crate) fn detach(close: CloseFuture) -> CloseFuture {
 /// The head of a request.
 struct Head<'a, 'r> {
     request: &'a Request<'r>,
-    cookie_name: &'a str,
 }
 
 impl RequestHead for Head<'_, '_> {
@@ -78,11 +77,9 @@ impl RequestHead for Head<'_, '_> {
         self.request.headers().get(name).for_each(|value| line(value.as_bytes()));
         // Local clients put cookies into the jar and write no header. From the network the jar is never asked: it
         // decodes names and knows one cookie of a name only.
-        if name == "cookie"
-            && !self.request.headers().contains(name)
-            && let Some(cookie) = self.request.cookies().get(self.cookie_name)
-        {
-            line(format!("{}={}", cookie.name(), cookie.value()).as_bytes());
+        if name == "cookie" && !self.request.headers().contains(name) {
+            let cookies = self.request.cookies().iter();
+            cookies.for_each(|cookie| line(format!("{}={}", cookie.name(), cookie.value()).as_bytes()));
         }
     }
 }
