@@ -220,3 +220,26 @@ async fn a_session_that_has_no_room_for_the_note_stays_as_it_is() {
     assert!(response.failure.is_none() && response.token().is_none());
     assert_eq!(count(&manager, &token, "n").await, Some(2));
 }
+
+#[tokio::test]
+async fn a_limit_of_sessions_is_for_logins_and_not_for_a_renewal_by_age() {
+    let (clock, store) = stopped();
+    let login = |session: &session_core::Session| session.login("ada").unwrap();
+    let unlimited = stored(store.clone(), &clock).build().unwrap();
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        tokens.push(visit(&unlimited, None, login).await.token().unwrap().to_owned());
+    }
+    // A configuration with a limit comes later.
+    for limit in [SubjectLimit::Refuse(NonZeroU32::MIN), SubjectLimit::EndOldest(NonZeroU32::MIN)] {
+        let builder = stored(store.clone(), &clock).renew_every(MINUTE).sessions_per_subject(limit);
+        let manager = builder.build().unwrap();
+        clock.advance(2 * MINUTE);
+        for token in &mut tokens {
+            let response = visit(&manager, Some(token), |_| {}).await;
+            assert!(response.failure.is_none(), "{limit:?}");
+            *token = response.token().unwrap().to_owned();
+        }
+        assert_eq!(store.live(), 3, "{limit:?}");
+    }
+}
