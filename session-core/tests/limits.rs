@@ -51,7 +51,7 @@ async fn too_many_keys_leave_the_session_as_it_was() {
         let token = begin(&manager).await;
         for renewing in [false, true] {
             let refused = visit(&manager, Some(&token), |session| {
-                (0..3).for_each(|n| session.insert(&format!("key {n}"), n).unwrap());
+                (0..3).for_each(|n| session.insert(format!("key {n}"), n).unwrap());
                 if renewing {
                     session.renew().unwrap();
                 }
@@ -64,12 +64,12 @@ async fn too_many_keys_leave_the_session_as_it_was() {
             assert_eq!(count(&manager, &token, "n").await, Some(1));
             assert_eq!(count(&manager, &token, "key 0").await, None);
         }
-        let four = |session: &session_core::Session| (0..4).for_each(|n| session.insert(&format!("{n}"), n).unwrap());
+        let four = |session: &session_core::Session| (0..4).for_each(|n| session.insert(format!("{n}"), n).unwrap());
         let refused = visit(&manager, None, four).await;
         assert!(refused.failure.is_some() && refused.token().is_none());
         // As many as there may be.
         let fine =
-            visit(&manager, Some(&token), |session| (0..2).for_each(|n| session.insert(&format!("{n}"), n).unwrap()));
+            visit(&manager, Some(&token), |session| (0..2).for_each(|n| session.insert(format!("{n}"), n).unwrap()));
         assert!(fine.await.failure.is_none());
     }
 }
@@ -80,7 +80,7 @@ async fn a_thousand_keys_are_the_default() {
     let manager = stored(store, &clock).build().unwrap();
     for (keys, fits) in [(1_000, true), (1_001, false)] {
         let response = visit(&manager, None, |session| {
-            (0..keys).for_each(|n| session.insert(&format!("{n}"), n).unwrap());
+            (0..keys).for_each(|n| session.insert(format!("{n}"), n).unwrap());
         });
         assert_eq!(response.await.failure.is_none(), fits, "{keys}");
     }
@@ -182,7 +182,8 @@ async fn a_renewal_by_age_costs_no_store_operation_and_waits_for_a_response_that
     let manager = builder.renew_every(2 * MINUTE).touch_every(MINUTE).build().unwrap();
     let token = visit(&manager, None, |session| session.login("ada").unwrap()).await.token().unwrap().to_owned();
     clock.advance(3 * MINUTE);
-    (store.calls(), events.take());
+    store.calls();
+    events.take();
 
     // Failed, or never answered.
     let slot = manager.open(&Cookies::of(&[&token]));

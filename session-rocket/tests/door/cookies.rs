@@ -6,9 +6,9 @@ use rocket::outcome::Outcome;
 use rocket::response::Responder;
 use rocket::response::stream::TextStream;
 use rocket::{Request, get, routes};
-use session_rocket::Session;
+use session_rocket::{Error, KeyRing, Revocation, Secret, Session, SessionFairing, SessionManager};
 
-use crate::support::{COOKIE, Server, TestStore, app_with, lines};
+use crate::support::{COOKIE, Server, TestStore, app, app_with, lines};
 
 fn body(request: LocalRequest<'_>) -> String {
     request.dispatch().into_string().unwrap()
@@ -55,6 +55,29 @@ fn a_raw_cookie_header_goes_before_the_jar() {
     let pair = format!("{COOKIE}={value}");
     assert_eq!(body(client.get("/visits").header(raw(&pair)).cookie((COOKIE, "forged"))), "visits 1");
     assert_eq!(body(client.get("/visits").header(raw("theme=dark")).cookie((COOKIE, value))), "visits 0");
+}
+
+#[get("/put/<bytes>")]
+fn put(session: Session, bytes: usize) -> Result<(), Error> {
+    Ok(session.insert("text", "x".repeat(bytes))?)
+}
+
+#[get("/text")]
+fn text(session: Session) -> Result<String, Error> {
+    Ok(session.get::<String>("text")?.unwrap_or_default())
+}
+
+#[test]
+fn a_tracked_client_keeps_a_session_of_several_cookies() {
+    let keys = KeyRing::new(Secret::random().unwrap());
+    let manager = SessionManager::sealed(keys, Revocation::NoneCopiedCookiesStayValid).chunked().build().unwrap();
+    let rocket = app().attach(SessionFairing::new(manager)).mount("/", routes![put, text]);
+    let client = Client::tracked(rocket).unwrap();
+    for (bytes, cookies) in [(5_000, 2), (8_000, 3), (10, 1)] {
+        assert_eq!(client.get(format!("/put/{bytes}")).dispatch().status(), Status::Ok);
+        assert_eq!(client.cookies().iter().count(), cookies);
+        assert_eq!(body(client.get("/text")).len(), bytes);
+    }
 }
 
 #[test]
