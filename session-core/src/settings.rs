@@ -55,8 +55,16 @@ pub struct Settings {
     pub lifetime: Option<u64>,
     /// [`SessionManagerBuilder::touch_every`], in seconds.
     pub touch_every: Option<u64>,
+    /// [`SessionManagerBuilder::anonymous_idle`], in seconds.
+    pub anonymous_idle: Option<u64>,
+    /// [`SessionManagerBuilder::renew_every`], in seconds.
+    pub renew_every: Option<u64>,
     /// [`SessionManagerBuilder::max_bytes`].
     pub max_bytes: Option<usize>,
+    /// [`SessionManagerBuilder::max_keys`].
+    pub max_keys: Option<usize>,
+    /// [`SessionManagerBuilder::chunked`], if true.
+    pub chunked: bool,
     /// [`SessionManagerBuilder::sessions_per_subject`]: a login beyond so many ends the oldest. Zero: any number.
     pub sessions_per_subject: Option<u32>,
 }
@@ -80,7 +88,11 @@ const FIELDS: &[(&str, Kind)] = &[
     ("idle", Kind::Number),
     ("lifetime", Kind::Number),
     ("touch_every", Kind::Number),
+    ("anonymous_idle", Kind::Number),
+    ("renew_every", Kind::Number),
     ("max_bytes", Kind::Number),
+    ("max_keys", Kind::Number),
+    ("chunked", Kind::Flag),
     ("sessions_per_subject", Kind::Number),
 ];
 
@@ -184,8 +196,20 @@ impl SessionManagerBuilder {
         if let Some(seconds) = settings.touch_every {
             self = self.touch_every(Duration::from_secs(seconds));
         }
+        if let Some(seconds) = settings.anonymous_idle {
+            self = self.anonymous_idle(Duration::from_secs(seconds));
+        }
+        if let Some(seconds) = settings.renew_every {
+            self = self.renew_every(Duration::from_secs(seconds));
+        }
         if let Some(bytes) = settings.max_bytes {
             self = self.max_bytes(bytes);
+        }
+        if let Some(keys) = settings.max_keys {
+            self = self.max_keys(keys);
+        }
+        if settings.chunked {
+            self = self.chunked();
         }
         if let Some(most) = settings.sessions_per_subject {
             self = self.sessions_per_subject(NonZeroU32::new(most).map_or(SubjectLimit::None, SubjectLimit::EndOldest));
@@ -213,7 +237,11 @@ mod tests {
         ("IDLE", "900"),
         ("LIFETIME", "3600"),
         ("TOUCH_EVERY", "0"),
+        ("ANONYMOUS_IDLE", "450"),
+        ("RENEW_EVERY", "1200"),
         ("MAX_BYTES", "1000"),
+        ("MAX_KEYS", "20"),
+        ("CHUNKED", "false"),
         ("SESSIONS_PER_SUBJECT", "3"),
     ];
 
@@ -240,7 +268,11 @@ mod tests {
             idle: Some(900),
             lifetime: Some(3_600),
             touch_every: Some(0),
+            anonymous_idle: Some(450),
+            renew_every: Some(1_200),
             max_bytes: Some(1_000),
+            max_keys: Some(20),
+            chunked: false,
             sessions_per_subject: Some(3),
         };
         assert_eq!(settings, expected);
@@ -248,11 +280,26 @@ mod tests {
         let keys = KeyRing::new(Secret::random().unwrap());
         let manager = SessionManager::stored(MemoryStore::new(), keys).settings(&settings).build().unwrap();
         let shown = format!("{manager:?}");
-        for part in
-            ["\"id\"", "/shop", "example.com", "Strict", "persistent: true", "secure: false", "900s", "3600s", "0ns"]
-        {
+        for part in [
+            "\"id\"",
+            "/shop",
+            "example.com",
+            "Strict",
+            "persistent: true",
+            "secure: false",
+            "900s",
+            "3600s",
+            "0ns",
+            "450s",
+            "1200s",
+        ] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
+        // A flag that says no to a store.
+        let keys = KeyRing::new(Secret::random().unwrap());
+        let chunked = read(&[("CHUNKED", "true")]).unwrap();
+        let refused = SessionManager::stored(MemoryStore::new(), keys).settings(&chunked).build().unwrap_err();
+        assert_eq!(refused.field(), "chunked");
     }
 
     #[test]
