@@ -115,7 +115,11 @@ where
         if request.extensions().get::<Slot>().is_some_and(|slot| door.manager.opened(slot)) {
             return Passage::bypass(self.inner.call(request), door);
         }
-        let slot = door.manager.open(&Head(request.headers()));
+        let head = Head(&request);
+        if let Some(error) = door.manager.refuses(&head) {
+            return Passage::refused(error, door);
+        }
+        let slot = door.manager.open(&head);
         request.extensions_mut().insert(slot.clone());
         Passage::new(self.inner.call(request), slot, door)
     }
@@ -130,6 +134,11 @@ impl<B> Door<Result<ServiceResponse<B>, actix_web::Error>> for SessionMiddleware
             Err(error) => error.as_response_error().status_code(),
         };
         Some(status.as_u16())
+    }
+
+    fn refuse(&self, error: Error) -> Result<ServiceResponse<B>, actix_web::Error> {
+        let response = (self.answer)(&error);
+        Err(with(&Effects::from(error.clone()), response, crate::Error::from(error)))
     }
 
     fn finish(
@@ -179,9 +188,17 @@ where
 /// The head of a request or a response.
 struct Head<T>(T);
 
-impl RequestHead for Head<&HeaderMap> {
+impl RequestHead for Head<&ServiceRequest> {
+    fn method(&self) -> &str {
+        self.0.method().as_str()
+    }
+
+    fn authority(&self) -> Option<String> {
+        self.0.uri().authority().map(ToString::to_string)
+    }
+
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        self.0.get_all(name).for_each(|value| line(value.as_bytes()));
+        self.0.headers().get_all(name).for_each(|value| line(value.as_bytes()));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::binding::Binding;
 use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::cookie::{Attributes, CookieLines, MOST_CANDIDATES, is_first_chunk};
@@ -12,6 +13,7 @@ use crate::expiry::Times;
 use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::id::{SessionId, StoreKey};
 use crate::plan::{Answer, Base, Plan, Policy, plan};
+use crate::protect::CrossOrigin;
 use crate::random::Random;
 use crate::record::Record;
 use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
@@ -36,6 +38,8 @@ pub(crate) struct Machine {
     pub(crate) max_bytes: usize,
     pub(crate) max_keys: usize,
     pub(crate) limit: SubjectLimit,
+    pub(crate) cross_origin: Option<CrossOrigin>,
+    pub(crate) binding: Option<Binding>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
@@ -153,6 +157,30 @@ impl Machine {
         }
     }
 
+    /// Whether the request is of the browser that the session is bound to, or needn't be.
+    pub(crate) fn admits(&self, base: &Base, agent: Option<&[u8]>) -> bool {
+        let (Some(binding), Some(mark), Some(agent)) = (&self.binding, &base.record.own().agent, agent) else {
+            return true;
+        };
+        let contradicts = binding.contradicts(mark, agent);
+        if contradicts {
+            self.emit(self.happening(Event::BindingMismatch, base));
+        }
+        !(contradicts && binding.rejects())
+    }
+
+    /// Who begins a session or logs in binds it to their browser. Nobody does later: it would be the thief's.
+    fn bound(&self, mut record: Record, agent: Option<&[u8]>) -> Result<Record, Error> {
+        let mark = match (&self.binding, agent) {
+            (Some(binding), Some(agent)) => Some(binding.mark(agent, &*self.random)?),
+            _ => None,
+        };
+        if mark != record.own().agent {
+            record.change_own(|own| own.agent = mark);
+        }
+        Ok(record)
+    }
+
     async fn load(&self, id: SessionId, retired: bool) -> Result<Option<Base>, StoreError> {
         let Some(store) = self.store() else { return Ok(None) };
         let loaded = store.load(&id.store_key()).await?;
@@ -246,12 +274,13 @@ impl Machine {
         changes: &Changes,
         mut result: Record,
         mut answer: Answer,
+        agent: Option<&[u8]>,
     ) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             let outcome = match self.plan(progress.base.as_ref(), changes, &result, answer) {
                 Plan::Nothing => return Ok(()),
                 Plan::Create(record) => {
-                    if self.create(progress, record).await? {
+                    if self.create(progress, self.bound(record, agent)?).await? {
                         return Ok(());
                     }
                     continue;
@@ -262,7 +291,10 @@ impl Machine {
                 }
                 Plan::Touch => self.touch(progress).await?,
                 Plan::Update(record) => self.update(progress, record).await?,
-                Plan::Rename(record) if changes.renewed => self.rename(progress, record, self.limit).await?,
+                Plan::Rename(record) if changes.renewed => {
+                    let record = if changes.authenticates() { self.bound(record, agent)? } else { record };
+                    self.rename(progress, record, self.limit).await?
+                }
                 // By its age alone: no login, so no limit of them, and no reason to fail.
                 Plan::Rename(record) => match self.rename(progress, record, SubjectLimit::None).await {
                     Err(Error::TooLarge { .. } | Error::TooManyKeys { .. }) => {

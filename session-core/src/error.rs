@@ -23,6 +23,9 @@ pub enum Error {
     /// Other requests changed the session during each of many attempts to save it.
     #[error("the session changed under {0} attempts to save it")]
     Conflict(usize),
+    /// A request that comes from another site's page, where those are refused.
+    #[error("the request comes from another site; trust its origin if it should be let in")]
+    CrossOrigin,
     /// A form without a valid token: it may have come from another site.
     #[error("the form's token is missing or not of this session; load the page again")]
     Csrf,
@@ -109,7 +112,7 @@ impl Error {
         match self {
             Self::Conflict(_) | Self::Random(_) | Self::Store(_) => 503,
             Self::Gone => 409,
-            Self::Csrf | Self::NotFresh | Self::TooManySessions { .. } => 403,
+            Self::CrossOrigin | Self::Csrf | Self::NotFresh | Self::TooManySessions { .. } => 403,
             _ => 500,
         }
     }

@@ -24,12 +24,16 @@ const EVENTS: &str = "session_events_total";
 pub enum Event {
     /// Several different valid cookies of our name came at once; the request was anonymous (cookie tossing).
     Ambiguous,
+    /// A session came from another browser than the one it is bound to.
+    BindingMismatch,
     /// A response that sets the cookie said `Cache-Control: public`, and was overruled.
     CacheOverruled,
     /// Another request changed the session first; the changes were replayed on its result.
     Conflict,
     /// A session was created.
     Created,
+    /// A request came from another site's page, and was refused.
+    CrossOrigin,
     /// A session was ended before its deadline: by its own request, by another one of its subject, or by the manager. Once
     /// for each session, of concurrent logouts too.
     ///
@@ -64,9 +68,11 @@ impl Event {
     /// ```
     pub const ALL: &[Self] = &[
         Self::Ambiguous,
+        Self::BindingMismatch,
         Self::CacheOverruled,
         Self::Conflict,
         Self::Created,
+        Self::CrossOrigin,
         Self::Destroyed,
         Self::Expired,
         Self::Forged,
@@ -86,9 +92,11 @@ impl Event {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ambiguous => "ambiguous",
+            Self::BindingMismatch => "binding_mismatch",
             Self::CacheOverruled => "cache_overruled",
             Self::Conflict => "conflict",
             Self::Created => "created",
+            Self::CrossOrigin => "cross_origin",
             Self::Destroyed => "destroyed",
             Self::Expired => "expired",
             Self::Forged => "forged",

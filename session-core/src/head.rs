@@ -14,6 +14,9 @@ use crate::fingerprint::Fingerprint;
 ///
 /// struct Lines(Vec<(&'static str, &'static [u8])>);
 /// impl RequestHead for Lines {
+///     fn method(&self) -> &str {
+///         "GET"
+///     }
 ///     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
 ///         self.0.iter().filter(|(key, _)| *key == name).for_each(|(_, value)| line(value));
 ///     }
@@ -23,6 +26,14 @@ use crate::fingerprint::Fingerprint;
 /// assert_eq!(seen, [b"a=1"]);
 /// ```
 pub trait RequestHead {
+    /// The method, as it came.
+    fn method(&self) -> &str;
+
+    /// The host and port that the request's target names, as in HTTP/2; `None` if only a `Host` line does.
+    fn authority(&self) -> Option<String> {
+        None
+    }
+
     /// Calls `line` once for each field line of that name (lowercase), in order, with its value.
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8]));
 }
@@ -72,9 +83,15 @@ impl Effects {
             self.set_cookies.iter().for_each(|SetCookie { line, .. }| head.append("set-cookie", line));
             self.forbid_storing(head);
         }
-        // The answer depends on who asks (RFC 9110, 12.5.5).
-        if !says(head, "vary", &["*", "cookie"]) {
-            head.append("vary", "Cookie");
+        // The answer depends on who asks, or on where that was (RFC 9110, 12.5.5).
+        let depends_on: &[&str] = match self.failure {
+            Some(Error::CrossOrigin) => &["Sec-Fetch-Site", "Origin"],
+            _ => &["Cookie"],
+        };
+        for name in depends_on {
+            if !says(head, "vary", &["*", name]) {
+                head.append("vary", name);
+            }
         }
     }
 
@@ -170,6 +187,20 @@ mod tests {
         ] {
             let mut head = Lines::of(&before);
             looking().apply(&mut head);
+            assert_eq!(head.all(), after);
+        }
+    }
+
+    #[test]
+    fn a_refusal_depends_on_where_the_request_is_from() {
+        let refusal = Effects::from(Error::CrossOrigin);
+        for (before, after) in [
+            (vec![], vec!["vary: Sec-Fetch-Site", "vary: Origin"]),
+            (vec![("vary", "origin")], vec!["vary: origin", "vary: Sec-Fetch-Site"]),
+            (vec![("vary", "*")], vec!["vary: *"]),
+        ] {
+            let mut head = Lines::of(&before);
+            refusal.apply(&mut head);
             assert_eq!(head.all(), after);
         }
     }

@@ -47,8 +47,12 @@ mod memory;
 mod changes;
 mod plan;
 
-mod commit;
 mod head;
+
+mod binding;
+mod protect;
+
+mod commit;
 
 mod close;
 
@@ -71,6 +75,7 @@ mod identity;
 
 pub use async_trait::async_trait;
 
+pub use crate::binding::UserAgentBinding;
 pub use crate::clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use crate::close::{Close, CloseFuture};
 pub use crate::cookie::SameSite;

@@ -1,11 +1,14 @@
 //! Configuration, and the manager that every request starts from.
 
 mod limits;
+mod protection;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::protection::Protection;
+use crate::binding::Binding;
 use crate::clock::{Clock, SystemClock};
 use crate::commit::Machine;
 use crate::cookie::{Attributes, Brought, CookieLines, SameSite};
@@ -81,7 +84,8 @@ impl SessionManager {
     pub fn open(&self, head: &impl RequestHead) -> Slot {
         let mut cookies = CookieLines::default();
         head.each("cookie", &mut |line| cookies.push(line));
-        Slot::new(Arc::clone(&self.0), cookies)
+        let agent = self.0.binding.as_ref().map(|_| Binding::agent(head));
+        Slot::new(Arc::clone(&self.0), cookies, agent)
     }
 
     /// A session without a request: for tests, and for programs that have no cookie to send.
@@ -94,7 +98,7 @@ impl SessionManager {
     /// ```
     #[must_use]
     pub fn begin(&self) -> Session {
-        Session::new(Arc::clone(&self.0), None, Brought::default())
+        Session::new(Arc::clone(&self.0), None, Brought::default(), None)
     }
 
     /// Frees what expired sessions take up in the store, at most `limit` of them, and says how many it was; zero for
@@ -141,6 +145,7 @@ impl SessionManager {
     /// # use session_core::{KeyRing, MemoryStore, RequestHead, Secret, SessionManager};
     /// # struct NoHeaders;
     /// # impl RequestHead for NoHeaders {
+    /// #     fn method(&self) -> &str { "GET" }
     /// #     fn each(&self, _: &str, _: &mut dyn FnMut(&[u8])) {}
     /// # }
     /// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
@@ -243,6 +248,7 @@ pub struct SessionManagerBuilder {
     max_bytes: usize,
     max_keys: usize,
     limit: SubjectLimit,
+    protection: Protection,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     observer: Option<Arc<dyn Observer>>,
@@ -269,6 +275,7 @@ impl SessionManagerBuilder {
             max_bytes: 64 * 1024,
             max_keys: 1_000,
             limit: SubjectLimit::None,
+            protection: Protection::default(),
             clock: Arc::new(SystemClock),
             random: Arc::new(OsRandom),
             observer: None,
@@ -563,6 +570,7 @@ impl SessionManagerBuilder {
             );
         }
         let attributes = self.attributes.check()?;
+        let cross_origin = self.protection.cross_origin()?;
         let machine = Machine {
             store: self.store,
             revocations: self.revocations,
@@ -573,6 +581,8 @@ impl SessionManagerBuilder {
             max_bytes: self.max_bytes,
             max_keys: self.max_keys,
             limit: self.limit,
+            cross_origin,
+            binding: self.protection.binding(&self.keys),
             clock: self.clock,
             random: self.random,
             observer: self.observer,

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::close::{Close, CloseFuture};
+use crate::error::Error;
 use crate::head::Effects;
 use crate::slot::Slot;
 
@@ -15,6 +16,9 @@ use crate::slot::Slot;
 pub trait Door<Out> {
     /// The status of the response, or `None` if the service failed and there is no response.
     fn status(out: &Out) -> Option<u16>;
+
+    /// The answer to a request that isn't let in: nobody else is asked for one.
+    fn refuse(&self, error: Error) -> Out;
 
     /// Puts the effects on the response, or an error in its place.
     fn finish(&self, out: Out, effects: Effects) -> Out;
@@ -39,6 +43,7 @@ pin_project! {
         handler: Option<F>,
         slot: Option<Slot>,
         door: D,
+        refused: Option<Error>,
         closing: Option<(F::Output, CloseFuture)>,
     }
 
@@ -58,12 +63,17 @@ pin_project! {
 impl<F: Future, D: Door<F::Output>> Passage<F, D> {
     /// The way of a request whose session is in `slot`.
     pub const fn new(handler: F, slot: Slot, door: D) -> Self {
-        Self { handler: Some(handler), slot: Some(slot), door, closing: None }
+        Self { handler: Some(handler), slot: Some(slot), door, refused: None, closing: None }
     }
 
     /// The way of a request that somebody else opens and closes.
     pub const fn bypass(handler: F, door: D) -> Self {
-        Self { handler: Some(handler), slot: None, door, closing: None }
+        Self { handler: Some(handler), slot: None, door, refused: None, closing: None }
+    }
+
+    /// The way of a request that ends at the door, as [`SessionManager::refuses`](crate::SessionManager::refuses) says.
+    pub const fn refused(error: Error, door: D) -> Self {
+        Self { handler: None, slot: None, door, refused: Some(error), closing: None }
     }
 }
 
@@ -72,6 +82,9 @@ impl<F: Future, D: Door<F::Output>> Future for Passage<F, D> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        if let Some(error) = this.refused.take() {
+            return Poll::Ready(this.door.refuse(error));
+        }
         if let Some(handler) = this.handler.as_mut().as_pin_mut() {
             let out = ready!(handler.poll(cx));
             // What the handler's frame holds (locks, connections) is free before the store is written.

@@ -57,6 +57,9 @@ pub(crate) struct Own {
     /// A hash of the credential they proved it with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stamp: Option<String>,
+    /// A keyed hash of what the browser called itself then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
     /// What to call the session in a list of devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) label: Option<String>,
@@ -120,6 +123,7 @@ impl Record {
             spared: None,
             renewed: None,
             stamp: None,
+            agent: None,
             label: None,
             remembered: false,
             flashes: Vec::new(),

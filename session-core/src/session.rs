@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::binding::Agent;
 use crate::changes::Change;
 use crate::close::exclusive;
 use crate::commit::Machine;
@@ -38,8 +39,8 @@ use crate::state::Shared;
 pub struct Session(pub(crate) Arc<Shared>);
 
 impl Session {
-    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>, brought: Brought) -> Self {
-        Self(Arc::new(Shared::new(machine, base, brought)))
+    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>, brought: Brought, agent: Agent) -> Self {
+        Self(Arc::new(Shared::new(machine, base, brought, agent)))
     }
 }
 

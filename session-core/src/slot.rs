@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::OnceCell;
 
+use crate::binding::Agent;
 use crate::close::{Close, CloseFuture, exclusive};
 use crate::commit::Machine;
 use crate::cookie::CookieLines;
@@ -20,6 +21,9 @@ use crate::session::Session;
 ///
 /// struct NoHeaders;
 /// impl RequestHead for NoHeaders {
+///     fn method(&self) -> &str {
+///         "GET"
+///     }
 ///     fn each(&self, _: &str, _: &mut dyn FnMut(&[u8])) {}
 /// }
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -39,13 +43,14 @@ pub struct Slot(Arc<Inner>);
 struct Inner {
     machine: Arc<Machine>,
     cookies: CookieLines,
+    agent: Agent,
     session: OnceCell<Result<Session, Error>>,
     closed: AtomicBool,
 }
 
 impl Slot {
-    pub(crate) fn new(machine: Arc<Machine>, cookies: CookieLines) -> Self {
-        Self(Arc::new(Inner { machine, cookies, session: OnceCell::new(), closed: AtomicBool::new(false) }))
+    pub(crate) fn new(machine: Arc<Machine>, cookies: CookieLines, agent: Agent) -> Self {
+        Self(Arc::new(Inner { machine, cookies, agent, session: OnceCell::new(), closed: AtomicBool::new(false) }))
     }
 
     pub(crate) fn machine(&self) -> &Arc<Machine> {
@@ -76,7 +81,11 @@ impl Slot {
         let tokens = machine.open_tokens(&self.0.cookies);
         let base = if tokens.is_empty() { Ok(None) } else { exclusive(machine.find(tokens)).await };
         match base {
-            Ok(base) => Ok(Session::new(Arc::clone(machine), base, self.0.cookies.brought(&machine.attributes))),
+            Ok(base) => {
+                let base = base.filter(|base| machine.admits(base, self.0.agent.as_deref()));
+                let brought = self.0.cookies.brought(&machine.attributes);
+                Ok(Session::new(Arc::clone(machine), base, brought, self.0.agent.clone()))
+            }
             Err(error) => {
                 error.log();
                 Err(error)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::binding::Agent;
 use crate::changes::{Change, Changes};
 use crate::close::{Close, CloseFuture};
 use crate::commit::{CookieChange, Machine, Progress};
@@ -21,6 +22,7 @@ use crate::store::SessionStore;
 pub(crate) struct Shared {
     machine: Arc<Machine>,
     brought: Brought,
+    agent: Agent,
     state: Mutex<State>,
     /// Saves of one request happen one after another. Requests never wait for each other.
     turn: Semaphore,
@@ -62,7 +64,7 @@ struct Rest {
 }
 
 impl Shared {
-    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>, brought: Brought) -> Self {
+    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>, brought: Brought, agent: Agent) -> Self {
         let view = base.as_ref().map_or_else(|| Record::new(machine.policy.anonymous), |base| base.record.clone());
         let opened = Times::begin(machine.clock.now(), machine.policy.anonymous);
         let state = State {
@@ -77,7 +79,7 @@ impl Shared {
             closed: false,
             opened,
         };
-        Self { machine, brought, state: Mutex::new(state), turn: Semaphore::new(1) }
+        Self { machine, brought, agent, state: Mutex::new(state), turn: Semaphore::new(1) }
     }
 
     /// No more writing.
@@ -152,7 +154,7 @@ impl Shared {
 
     async fn finish(&self, rest: Rest, answer: Answer) -> Effects {
         let Rest { mut progress, changes, result, .. } = rest;
-        match self.machine.commit(&mut progress, &changes, result, answer).await {
+        match self.machine.commit(&mut progress, &changes, result, answer, self.agent.as_deref()).await {
             // What a late request wanted is told to its own `save` only: the visitor has logged out and knows it.
             Ok(()) | Err(Error::Gone) => self.effects(&progress, None),
             Err(error) => self.effects(&progress, Some(error)),
@@ -207,7 +209,8 @@ impl Shared {
             let progress = Progress { base: state.base.clone(), gone: state.gone, ..Progress::default() };
             (progress, std::mem::take(&mut state.changes), state.view.clone())
         };
-        let outcome = self.machine.commit(&mut progress, &changes, result, Answer::Open).await;
+        let agent = self.agent.as_deref();
+        let outcome = self.machine.commit(&mut progress, &changes, result, Answer::Open, agent).await;
         self.rebase(progress);
         if let Err(error) = &outcome
             && error.status() == 503

@@ -135,6 +135,9 @@ impl Door<u16> for Nowhere {
     fn status(out: &u16) -> Option<u16> {
         Some(*out)
     }
+    fn refuse(&self, error: session_core::Error) -> u16 {
+        error.status()
+    }
     fn finish(&self, out: u16, _: Effects) -> u16 {
         out
     }

@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use rocket::fairing::{self, Fairing, Info, Kind};
-use rocket::http::Status;
+use rocket::http::{Method, Status};
+use rocket::outcome::Outcome;
+use rocket::route::{BoxFuture, Route};
 use rocket::{Build, Data, Request, Response, Rocket};
 use session_core::{Close, Effects, Error, ResponseHead, SessionManager};
 
-use crate::local::{Local, detach};
+use crate::local::{self, Local, detach};
 
 /// Brings sessions to the routes and catchers of a Rocket. Of two, the one attached last counts.
 ///
@@ -99,14 +101,22 @@ impl Fairing for SessionFairing {
     }
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
-        Ok(rocket.manage(Installed(self.manager.clone())))
+        let refused = Route::ranked(isize::MIN, REFUSED, "/<_..>", refused);
+        Ok(rocket.manage(Installed(self.manager.clone())).mount("/", [refused]))
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
-        Local::of(request).begin();
+        let refusal = self.manager.refuses(&local::Head { request });
+        if refusal.is_some() {
+            request.set_method(REFUSED);
+        }
+        Local::of(request).begin(refusal);
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        if let Some(error) = Local::of(request).refusal() {
+            Effects::from(error).apply(&mut Head(response));
+        }
         let Some(slot) = Local::of(request).end() else { return };
         match slot.close(response.status().code) {
             Close::Untouched => {}
@@ -114,6 +124,19 @@ impl Fairing for SessionFairing {
             Close::Io(close) => self.finish(response, &detach(close).await),
         }
     }
+}
+
+/// A fairing can't answer a request, only send it somewhere else: by a method that no browser sends, to a route that comes
+/// before all others. The path stays, so that the application's catcher for it makes the page.
+const REFUSED: Method = Method::Connect;
+
+/// To a request that was let in this route isn't there.
+fn refused<'r>(request: &'r Request<'_>, data: Data<'r>) -> BoxFuture<'r> {
+    let outcome = match Local::of(request).refusal() {
+        Some(error) => Outcome::Error(Status::new(error.status())),
+        None => Outcome::Forward((data, Status::NotFound)),
+    };
+    Box::pin(async { outcome })
 }
 
 /// The head of a response. Not Rocket's cookie jar, which catchers empty.

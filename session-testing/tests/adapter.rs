@@ -84,6 +84,7 @@ enum Fault {
     ReadsOneLine,
     DecodesCookies,
     TakesTheLastCookie,
+    LetsEverybodyIn,
     ShowsErrors,
     HidesOutages,
     ForgetsWhoLeaves,
@@ -123,6 +124,11 @@ async fn talk(mut stream: TcpStream, manager: SessionManager, fault: Fault) -> s
 
 /// The adapter: door in, handler, door out.
 async fn answer(manager: &SessionManager, lines: Lines, head: &[u8], fault: Fault) -> Reply {
+    if let Some(error) = manager.refuses(&lines).filter(|_| fault != Fault::LetsEverybodyIn) {
+        let mut reply = failed(&error, fault);
+        Effects::from(error).apply(&mut Head(&mut reply, fault));
+        return reply;
+    }
     let slot = manager.open(&lines);
     if fault == Fault::LoadsAlways {
         let _ = slot.load().await;
@@ -210,14 +216,19 @@ fn plain(status: u16, body: &str) -> Reply {
     reply
 }
 
-/// The cookie lines of a request.
-struct Lines(Vec<Vec<u8>>);
+/// What core wants to know of a request.
+struct Lines {
+    method: String,
+    cookies: Vec<Vec<u8>>,
+    others: Vec<Vec<u8>>,
+}
 
 impl Lines {
     fn parse(head: &[u8], manager: &SessionManager, fault: Fault) -> Self {
-        let lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+        let others: Vec<_> = head.split(|&byte| byte == b'\n').map(|line| line.trim_ascii().to_vec()).collect();
+        let method = String::from_utf8_lossy(head).split(' ').next().unwrap_or_default().to_owned();
         let mut lines: Vec<Vec<u8>> =
-            lines.filter_map(|line| line.strip_prefix(b"cookie: ")).map(<[u8]>::to_vec).collect();
+            others.iter().filter_map(|line| line.strip_prefix(b"cookie: ")).map(<[u8]>::to_vec).collect();
         match fault {
             Fault::ReadsText => lines.retain(|line| line.is_ascii()),
             Fault::ReadsOneLine => lines.truncate(1),
@@ -230,7 +241,7 @@ impl Lines {
             }
             _ => {}
         }
-        Self(lines)
+        Self { method, cookies: lines, others }
     }
 }
 
@@ -247,8 +258,18 @@ fn decoded(line: &[u8]) -> Vec<u8> {
 }
 
 impl RequestHead for Lines {
+    fn method(&self) -> &str {
+        &self.method
+    }
+
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        self.0.iter().filter(|_| name == "cookie").for_each(|value| line(value));
+        if name == "cookie" {
+            return self.cookies.iter().for_each(|value| line(value));
+        }
+        let value = |other: &'_ [u8]| -> Option<Vec<u8>> {
+            Some(other.strip_prefix(name.as_bytes())?.strip_prefix(b": ")?.to_vec())
+        };
+        self.others.iter().filter_map(|other| value(other)).for_each(|value| line(&value));
     }
 }
 

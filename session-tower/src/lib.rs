@@ -147,7 +147,11 @@ where
         if request.extensions().get::<Slot>().is_some_and(|slot| door.manager.opened(slot)) {
             return Passage::bypass(self.inner.call(request), door);
         }
-        let slot = door.manager.open(&Head(request.headers()));
+        let head = Head(&request);
+        if let Some(error) = door.manager.refuses(&head) {
+            return Passage::refused(error, door);
+        }
+        let slot = door.manager.open(&head);
         request.extensions_mut().insert(slot.clone());
         Passage::new(self.inner.call(request), slot, door)
     }
@@ -171,6 +175,12 @@ impl<B, E, A: Answer<Response<B>>> Door<Result<Response<B>, E>> for SessionLayer
         out.as_ref().ok().map(|response| response.status().as_u16())
     }
 
+    fn refuse(&self, error: Error) -> Result<Response<B>, E> {
+        let mut response = self.answer.answer(&error);
+        Effects::from(error).apply(&mut Head(response.headers_mut()));
+        Ok(response)
+    }
+
     fn finish(&self, out: Result<Response<B>, E>, effects: Effects) -> Result<Response<B>, E> {
         let mut response = out?;
         // What the handler answered stays, if it failed by itself and not by the session's own error.
@@ -192,9 +202,17 @@ impl<B, E, A: Answer<Response<B>>> Door<Result<Response<B>, E>> for SessionLayer
 /// The head of a request or a response.
 struct Head<T>(T);
 
-impl RequestHead for Head<&HeaderMap> {
+impl<B> RequestHead for Head<&Request<B>> {
+    fn method(&self) -> &str {
+        self.0.method().as_str()
+    }
+
+    fn authority(&self) -> Option<String> {
+        self.0.uri().authority().map(ToString::to_string)
+    }
+
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        self.0.get_all(name).iter().for_each(|value| line(value.as_bytes()));
+        self.0.headers().get_all(name).iter().for_each(|value| line(value.as_bytes()));
     }
 }
 

@@ -24,6 +24,9 @@ impl Cookies {
 }
 
 impl RequestHead for Cookies {
+    fn method(&self) -> &str {
+        "GET"
+    }
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
         if name == "cookie" {
             self.0.iter().for_each(|value| line(value.as_bytes()));

@@ -114,6 +114,9 @@ fn forged(token: &str, bit: u8) -> String {
 struct Cookies(Vec<String>);
 
 impl RequestHead for Cookies {
+    fn method(&self) -> &str {
+        "GET"
+    }
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
         if name == "cookie" {
             self.0.iter().for_each(|token| line(format!("__Host-id={token}").as_bytes()));
