@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use session_core::{
     ConfigError, KeyRing, Revocation, SameSite, SessionManager, SessionManagerBuilder, SessionStore, SubjectLimit,
+    UserAgentBinding,
 };
 
-/// All variables of the lab, read and checked, as far as this build serves them.
+/// All variables of the lab, read and checked.
 ///
 /// ```
 /// use session_conformance::{Config, Store};
@@ -45,6 +46,8 @@ pub struct Config {
     application: String,
     max_bytes: usize,
     limit: SubjectLimit,
+    binding: Option<UserAgentBinding>,
+    cross_origin: bool,
 }
 
 /// Where sessions are kept.
@@ -95,7 +98,7 @@ impl Config {
     /// Reads the variables; `variable` gives the value of one, or `None` where it isn't set.
     ///
     /// # Errors
-    /// The first variable that can't be read, or that asks for what this build doesn't have.
+    /// The first variable that can't be read.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Refusal> {
         let variables = Variables(variable);
         let config = Self {
@@ -122,6 +125,8 @@ impl Config {
             application: variables.text("LAB_APP", "lab"),
             max_bytes: variables.number("LAB_MAX_BYTES", 65_536)?,
             limit: variables.limit()?,
+            binding: variables.binding()?,
+            cross_origin: variables.flag("LAB_CROSS_ORIGIN", false)?,
         };
         if config.revocations.is_some() && matches!(config.store, Store::At(_)) {
             return Err(Refusal::new(
@@ -129,7 +134,6 @@ impl Config {
                 "it is for sealed: and signed:, a store ends sessions by itself",
             ));
         }
-        variables.refuse_what_is_to_come()?;
         Ok(config)
     }
 
@@ -184,6 +188,12 @@ impl Config {
             .touch_every(self.touch_every)
             .max_bytes(self.max_bytes)
             .sessions_per_subject(self.limit);
+        if let Some(binding) = self.binding {
+            builder = builder.bind_user_agent(binding);
+        }
+        if self.cross_origin {
+            builder = builder.refuse_cross_origin();
+        }
         Ok(refine(builder).build()?)
     }
 }
@@ -312,20 +322,13 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         }
     }
 
-    /// The parts of the contract that this build can't keep: better no lab than one that only seems to protect.
-    fn refuse_what_is_to_come(&self) -> Result<(), Refusal> {
-        const NOT_YET: &str = "this build does not have it yet";
-        match self.text("LAB_BIND_UA", "off").as_str() {
-            "off" => {}
-            "observe" | "reject" => {
-                return Err(Refusal::new("LAB_BIND_UA", format!("{NOT_YET}; leave it out or write off")));
-            }
-            _ => return Err(Refusal::new("LAB_BIND_UA", "it has to be off, observe or reject")),
+    fn binding(&self) -> Result<Option<UserAgentBinding>, Refusal> {
+        match self.get("LAB_BIND_UA").as_deref() {
+            None | Some("off") => Ok(None),
+            Some("observe") => Ok(Some(UserAgentBinding::Observe)),
+            Some("reject") => Ok(Some(UserAgentBinding::Reject)),
+            Some(_) => Err(Refusal::new("LAB_BIND_UA", "it has to be off, observe or reject")),
         }
-        if self.flag("LAB_CROSS_ORIGIN", false)? {
-            return Err(Refusal::new("LAB_CROSS_ORIGIN", format!("{NOT_YET}; leave it out or write 0")));
-        }
-        Ok(())
     }
 }
 
@@ -355,6 +358,7 @@ mod tests {
         assert_eq!((config.store_timeout, config.limit), (500, SubjectLimit::None));
         assert_eq!((config.idle, config.lifetime), (Duration::from_secs(1_800), Duration::from_secs(43_200)));
         assert_eq!((config.touch_every, config.max_bytes), (Duration::ZERO, 65_536));
+        assert_eq!((config.binding, config.cross_origin), (None, false));
         assert_eq!((config.cookie.name.as_str(), config.application.as_str()), ("__Host-id", "lab"));
         assert_eq!(build(&[]).unwrap().cookie_name(), "__Host-id");
     }
@@ -379,8 +383,8 @@ mod tests {
             ("LAB_TOUCH_MS", "6"),
             ("LAB_APP", "other"),
             ("LAB_REVOCATION", "redis://host"),
-            ("LAB_BIND_UA", "off"),
-            ("LAB_CROSS_ORIGIN", "0"),
+            ("LAB_BIND_UA", "reject"),
+            ("LAB_CROSS_ORIGIN", "1"),
             ("LAB_MAX_SESSIONS", "5"),
             ("LAB_MAX_BYTES", "9"),
             ("LAB_MAX_PER_SUBJECT", "3"),
@@ -399,6 +403,7 @@ mod tests {
         assert_eq!((config.idle.as_millis(), config.lifetime.as_millis(), config.touch_every.as_millis()), (7, 8, 6));
         assert_eq!((config.max_sessions, config.max_bytes, config.application.as_str()), (5, 9, "other"));
         assert_eq!((config.store_timeout, config.limit.most()), (4, Some(3)));
+        assert_eq!((config.binding, config.cross_origin), (Some(UserAgentBinding::Reject), true));
         assert_eq!(config.revocations, Some(Url("redis://host".to_owned())));
     }
 
@@ -445,17 +450,7 @@ mod tests {
             for value in values {
                 let line = read(&[(name, value)]).unwrap_err().to_string();
                 assert!(line.starts_with(&format!("{name}: ")) && !line.contains('\n'), "{line}");
-                assert!(!line.contains("yet"), "{line}");
             }
-        }
-    }
-
-    #[test]
-    fn what_is_to_come_is_refused_as_such() {
-        for (name, value) in [("LAB_BIND_UA", "observe"), ("LAB_BIND_UA", "reject"), ("LAB_CROSS_ORIGIN", "1")] {
-            let line = read(&[(name, value)]).unwrap_err().to_string();
-            assert!(line.starts_with(&format!("{name}: this build does not have ")), "{line}");
-            assert!(line.contains("yet"), "{line}");
         }
     }
 

@@ -34,6 +34,7 @@ async fn serve(manager: SessionManager) -> SocketAddr {
                 App::new()
                     .route("/none", web::get().to(|| async { "none" }))
                     .route("/session", web::get().to(session))
+                    .route("/session", web::post().to(session))
                     .route("/optional", web::get().to(optional))
                     .wrap(SessionMiddleware::new(manager.clone()))
             });

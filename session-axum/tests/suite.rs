@@ -28,7 +28,7 @@ fn respond(reply: adapter::Reply) -> Response {
 async fn serve(manager: SessionManager) -> SocketAddr {
     let app = Router::new()
         .route("/none", get(|| async { "none" }))
-        .route("/session", get(session))
+        .route("/session", get(session).post(session))
         .route("/optional", get(optional))
         .layer(SessionLayer::new(manager));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

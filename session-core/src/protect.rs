@@ -154,7 +154,8 @@ mod tests {
     fn who_is_refused() {
         const REFUSED: bool = true;
         const PASSES: bool = false;
-        let rule = cross_origin(&["https://pay.example", "https://dev.example:8443", "https://v6.example:443"]).unwrap();
+        let rule =
+            cross_origin(&["https://pay.example", "https://dev.example:8443", "https://v6.example:443"]).unwrap();
         // Fetch-Site, Origin, Referer, Host; a bar separates lines.
         let table: &[([&str; 4], bool)] = &[
             // none of them: no browser

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::{Method, Status};
-use rocket::outcome::Outcome;
-use rocket::route::{BoxFuture, Route};
+use rocket::route::{BoxFuture, Outcome, Route};
 use rocket::{Build, Data, Request, Response, Rocket};
 use session_core::{Close, Effects, Error, ResponseHead, SessionManager};
 
@@ -106,16 +105,15 @@ impl Fairing for SessionFairing {
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
-        let refusal = self.manager.refuses(&local::Head { request });
-        if refusal.is_some() {
+        Local::of(request).begin();
+        if self.manager.refuses(&local::Head(request)).is_some() {
             request.set_method(REFUSED);
         }
-        Local::of(request).begin(refusal);
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        if let Some(error) = Local::of(request).refusal() {
-            Effects::from(error).apply(&mut Head(response));
+        if request.method() == REFUSED {
+            Effects::from(Error::CrossOrigin).apply(&mut Head(response));
         }
         let Some(slot) = Local::of(request).end() else { return };
         match slot.close(response.status().code) {
@@ -126,17 +124,12 @@ impl Fairing for SessionFairing {
     }
 }
 
-/// A fairing can't answer a request, only send it somewhere else: by a method that no browser sends, to a route that comes
-/// before all others. The path stays, so that the application's catcher for it makes the page.
+/// A fairing can't answer a request, only send it to another route: by a method that is for proxies (RFC 9110, 9.3.6) and so
+/// reaches no other one. The path stays, so that the application's catcher for it makes the page.
 const REFUSED: Method = Method::Connect;
 
-/// To a request that was let in this route isn't there.
-fn refused<'r>(request: &'r Request<'_>, data: Data<'r>) -> BoxFuture<'r> {
-    let outcome = match Local::of(request).refusal() {
-        Some(error) => Outcome::Error(Status::new(error.status())),
-        None => Outcome::Forward((data, Status::NotFound)),
-    };
-    Box::pin(async { outcome })
+fn refused<'r>(_: &'r Request<'_>, _: Data<'r>) -> BoxFuture<'r> {
+    Box::pin(async { Outcome::Error(Status::new(Error::CrossOrigin.status())) })
 }
 
 /// The head of a response. Not Rocket's cookie jar, which catchers empty.

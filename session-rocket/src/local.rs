@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rocket::Request;
-use session_core::{CloseFuture, Error, RequestHead, SessionManager, Slot};
+use session_core::{CloseFuture, RequestHead, SessionManager, Slot};
 use tokio::runtime::Handle;
 
 /// A request's slot, as soon as somebody asked for the session.
@@ -13,8 +13,6 @@ pub(crate) struct Local(Mutex<State>);
 #[derive(Default)]
 struct State {
     slot: Option<Slot>,
-    /// Why the request isn't let in.
-    refusal: Option<Error>,
     answered: bool,
 }
 
@@ -24,21 +22,16 @@ impl Local {
     }
 
     /// Clones of a local request share one cache, and are dispatched one after another all the same.
-    pub(crate) fn begin(&self, refusal: Option<Error>) {
+    pub(crate) fn begin(&self) {
         let mut state = self.state();
         if state.answered {
             *state = State::default();
         }
-        state.refusal = refusal;
-    }
-
-    pub(crate) fn refusal(&self) -> Option<Error> {
-        self.state().refusal.clone()
     }
 
     pub(crate) fn open(&self, request: &Request<'_>, manager: &SessionManager) -> Slot {
         let mut state = self.state();
-        let slot = state.slot.get_or_insert_with(|| manager.open(&Head { request })).clone();
+        let slot = state.slot.get_or_insert_with(|| manager.open(&Head(request))).clone();
         // Who asks for the first time while the body is sent is told that the session is closed.
         if state.answered {
             drop(slot.abandon());
@@ -74,25 +67,23 @@ pub(crate) fn detach(close: CloseFuture) -> CloseFuture {
 }
 
 /// The head of a request.
-pub(crate) struct Head<'a, 'r> {
-    pub(crate) request: &'a Request<'r>,
-}
+pub(crate) struct Head<'a, 'r>(pub(crate) &'a Request<'r>);
 
 impl RequestHead for Head<'_, '_> {
     fn method(&self) -> &str {
-        self.request.method().as_str()
+        self.0.method().as_str()
     }
 
     fn authority(&self) -> Option<String> {
-        self.request.host().map(ToString::to_string)
+        self.0.host().map(ToString::to_string)
     }
 
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        self.request.headers().get(name).for_each(|value| line(value.as_bytes()));
+        self.0.headers().get(name).for_each(|value| line(value.as_bytes()));
         // Local clients put cookies into the jar and write no header. From the network the jar is never asked: it
         // decodes names and knows one cookie of a name only.
-        if name == "cookie" && !self.request.headers().contains(name) {
-            let cookies = self.request.cookies().iter();
+        if name == "cookie" && !self.0.headers().contains(name) {
+            let cookies = self.0.cookies().iter();
             cookies.for_each(|cookie| line(format!("{}={}", cookie.name(), cookie.value()).as_bytes()));
         }
     }

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use rocket::config::{LogLevel, Shutdown};
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
-use rocket::{Config, Request, Response, get, routes};
+use rocket::{Config, Request, Response, get, post, routes};
 use session_rocket::{Error, Session, SessionFairing, SessionManager};
 use session_testing::adapter;
 use tokio::sync::oneshot;
@@ -34,6 +34,11 @@ fn none() -> &'static str {
 
 #[get("/session")]
 async fn session(session: Session, query: Query<'_>) -> Result<Reply, Error> {
+    Ok(Reply(adapter::act(&session, query.0).await?))
+}
+
+#[post("/session")]
+async fn posted(session: Session, query: Query<'_>) -> Result<Reply, Error> {
     Ok(Reply(adapter::act(&session, query.0).await?))
 }
 
@@ -74,7 +79,7 @@ async fn serve(manager: SessionManager) -> SocketAddr {
         ..Config::debug_default()
     };
     let rocket = rocket::custom(config)
-        .mount("/", routes![none, session, optional])
+        .mount("/", routes![none, session, posted, optional])
         .attach(SessionFairing::new(manager))
         .attach(AdHoc::on_liftoff("port", |rocket| {
             tell.send(rocket.config().port).expect("somebody waits for it");

@@ -1,6 +1,6 @@
 //! The contract of an adapter, for a framework of your choice.
 //!
-//! Write a small application on your framework, with three routes, all of them `GET`:
+//! Write a small application on your framework, with three routes; all take `GET`, and `/session` takes `POST` too:
 //!
 //! | route | takes | answers |
 //! | --- | --- | --- |
@@ -35,7 +35,7 @@
 //! async fn serve(manager: SessionManager) -> SocketAddr {
 //!     let app = Router::new()
 //!         .route("/none", get(|| async { "none" }))
-//!         .route("/session", get(session))
+//!         .route("/session", get(session).post(session))
 //!         .route("/optional", get(optional))
 //!         .layer(SessionLayer::new(manager));
 //!     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -54,6 +54,7 @@ mod cookies;
 mod faults;
 mod headers;
 mod life;
+mod protection;
 mod races;
 mod site;
 
@@ -157,6 +158,11 @@ sentences! {
     faults::logout_survives_a_panic,
     faults::logout_survives_a_client_that_leaves,
     faults::a_client_that_leaves_stops_no_write,
+    protection::a_request_from_another_site_reaches_no_handler_and_no_store,
+    protection::a_request_from_here_or_from_whom_we_trust_passes,
+    protection::reading_and_applications_that_want_no_refusal_are_left_alone,
+    protection::a_session_in_another_browser_is_told_and_where_asked_for_refused,
+    protection::a_session_is_bound_by_its_beginning_and_by_logins_only,
     races::increments_of_two_clients_are_all_counted,
     races::requests_that_write_different_keys_all_survive,
     races::a_slow_request_undoes_nothing_of_a_fast_one,

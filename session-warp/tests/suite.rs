@@ -23,7 +23,7 @@ fn respond(reply: adapter::Reply) -> Response<String> {
 async fn serve(manager: SessionManager) -> SocketAddr {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let none = warp::path!("none").and(warp::get()).map(|| "none".to_owned());
-    let session = warp::path!("session").and(warp::get()).and(session()).and(query).then(act);
+    let session = warp::path!("session").and(warp::get().or(warp::post()).unify()).and(session()).and(query).then(act);
     let optional = warp::path!("optional").and(warp::get()).and(optional_session());
     let optional = optional.map(|session: Option<Session>| respond(adapter::act_optional(session.as_ref())));
     let app = wrap(none.or(session).or(optional), manager);

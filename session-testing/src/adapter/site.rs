@@ -158,7 +158,7 @@ impl Browser {
         self.send(request).await
     }
 
-    async fn send(&mut self, request: Request) -> Response {
+    pub(super) async fn send(&mut self, request: Request) -> Response {
         let response = request.jar(&self.jar).send().await.expect("the application answers");
         self.jar.keep(&response);
         response
