@@ -30,6 +30,13 @@
 //! A session error that replaces a response leaves the middleware as `Err`, as actix-web's own errors do; its `Logger`
 //! writes no line for those when it is outside, and the status before the replacement when it is inside.
 //!
+//! # Protection
+//!
+//! [`SessionManagerBuilder::refuse_cross_origin`] refuses `POST` and other changing requests from other sites' pages with 403,
+//! before any handler runs; [`SessionMiddleware::on_error`] makes the page.
+//! [`SessionManagerBuilder::bind_user_agent`] notices a session that turns up in another browser. Both are off until you
+//! ask for them.
+//!
 //! # When the client leaves
 //!
 //! | over HTTP/1 | the handler | what it changed | its logout |
@@ -84,7 +91,7 @@ use crate::middleware::status;
 pub use session_core::{
     CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Fingerprint, Flash, FlashLevel, Handle, Happening, KeyRing,
     Login, MemoryStore, Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder,
-    Settings, SubjectLimit,
+    Settings, SubjectLimit, UserAgentBinding,
 };
 
 pub use crate::middleware::{SessionMiddleware, SessionService};

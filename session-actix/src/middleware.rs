@@ -47,8 +47,8 @@ impl SessionMiddleware {
         Self { manager, answer: Arc::new(|error| HttpResponse::new(status(error.status()))) }
     }
 
-    /// Answers session errors with `answer(&error)` instead: where the session could not be loaded or saved, and where
-    /// a handler returned the adapter's own error.
+    /// Answers session errors with `answer(&error)` instead: where the session could not be loaded or saved, where
+    /// a handler returned the adapter's own error, and where a request from another site was refused.
     ///
     /// ```
     /// use actix_web::HttpResponse;

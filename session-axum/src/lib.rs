@@ -19,6 +19,13 @@
 //!
 //! Routes added after `.layer(…)` have no session. What layers inside it answer, errors included, keeps the session's cookie.
 //!
+//! # Protection
+//!
+//! [`SessionManagerBuilder::refuse_cross_origin`] refuses `POST` and other changing requests from other sites' pages with 403,
+//! before any handler runs; [`SessionLayer::on_error`] makes the page.
+//! [`SessionManagerBuilder::bind_user_agent`] notices a session that turns up in another browser. Both are off until you
+//! ask for them.
+//!
 //! # When the client leaves
 //!
 //! A handler whose client leaves is dropped by axum and its changes with it, its logout excepted; long work calls
@@ -64,7 +71,7 @@ use serde::de::DeserializeOwned;
 pub use session_core::{
     CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Fingerprint, Flash, FlashLevel, Handle, Happening, KeyRing,
     Login, MemoryStore, Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder,
-    Settings, SubjectLimit,
+    Settings, SubjectLimit, UserAgentBinding,
 };
 pub use session_tower::SessionLayer;
 

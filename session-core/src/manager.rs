@@ -2,7 +2,6 @@
 
 mod limits;
 mod protection;
-
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,8 +83,7 @@ impl SessionManager {
     pub fn open(&self, head: &impl RequestHead) -> Slot {
         let mut cookies = CookieLines::default();
         head.each("cookie", &mut |line| cookies.push(line));
-        let agent = self.0.binding.as_ref().map(|_| Binding::agent(head));
-        Slot::new(Arc::clone(&self.0), cookies, agent)
+        Slot::new(Arc::clone(&self.0), cookies, self.0.binding.as_ref().map(|_| Binding::agent(head)))
     }
 
     /// A session without a request: for tests, and for programs that have no cookie to send.

@@ -27,6 +27,13 @@
 //!
 //! Rocket drops header lines that are not UTF-8 before anybody sees them, so a cookie on such a line is no session.
 //!
+//! # Protection
+//!
+//! [`SessionManagerBuilder::refuse_cross_origin`] refuses `POST` and other changing requests from other sites' pages with 403,
+//! before any handler runs; your catcher for 403 makes the page, and sees the request as a `CONNECT`.
+//! [`SessionManagerBuilder::bind_user_agent`] notices a session that turns up in another browser. Both are off until you
+//! ask for them.
+//!
 //! # When the client leaves
 //!
 //! The handler runs to its end, whichever way the client left, and what it changed is saved. A handler that panics is
@@ -67,7 +74,7 @@ mod local;
 pub use session_core::{
     CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Fingerprint, Flash, FlashLevel, Handle, Happening, KeyRing,
     Login, MemoryStore, Observer, Revocation, SameSite, Secret, SessionKey, SessionManager, SessionManagerBuilder,
-    Settings, SubjectLimit,
+    Settings, SubjectLimit, UserAgentBinding,
 };
 
 pub use crate::fairing::SessionFairing;

@@ -56,8 +56,8 @@ impl SessionLayer {
 }
 
 impl<A> SessionLayer<A> {
-    /// Answers session errors with `answer(&error)` instead: where the session could not be loaded or saved, and where
-    /// a handler returned the adapter's own error.
+    /// Answers session errors with `answer(&error)` instead: where the session could not be loaded or saved, where
+    /// a handler returned the adapter's own error, and where a request from another site was refused.
     ///
     /// ```
     /// use http::Response;

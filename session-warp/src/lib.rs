@@ -33,6 +33,13 @@
 //! `.map_err(reject)?`, and [`session()`] rejects as well. A rejection that your own `.recover(…)` leaves alone is
 //! answered by [`wrap`]: with the error's status and an empty body, or what [`SessionLayer::on_error`] makes of it.
 //!
+//! # Protection
+//!
+//! [`SessionManagerBuilder::refuse_cross_origin`] refuses `POST` and other changing requests from other sites' pages with 403,
+//! before any handler runs; [`SessionLayer::on_error`] makes the page.
+//! [`SessionManagerBuilder::bind_user_agent`] notices a session that turns up in another browser. Both are off until you
+//! ask for them.
+//!
 //! # When the client leaves
 //!
 //! A handler whose client leaves is dropped by warp and its changes with it, its logout excepted; long work calls
@@ -73,7 +80,7 @@ use warp::{Filter, Rejection};
 pub use session_core::{
     CSRF_FIELD, CSRF_HEADER, ConfigError, Device, Event, Fingerprint, Flash, FlashLevel, Handle, Happening, KeyRing,
     Login, MemoryStore, Observer, Revocation, SameSite, Secret, Session, SessionKey, SessionManager,
-    SessionManagerBuilder, Settings, SubjectLimit, Typed,
+    SessionManagerBuilder, Settings, SubjectLimit, Typed, UserAgentBinding,
 };
 pub use session_tower::SessionLayer;
 

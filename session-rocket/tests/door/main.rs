@@ -7,4 +7,5 @@ mod cookies;
 mod endings;
 mod failures;
 mod launch;
+mod protection;
 mod support;

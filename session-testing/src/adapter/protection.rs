@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use session_core::{Event, Observer, SessionManagerBuilder, UserAgentBinding};
+use session_core::{Event, Happening, Observer, SessionManagerBuilder, UserAgentBinding};
 
 use super::site::{Browser, Carrier, Lab, Site};
 use crate::http::{Request, Response};
@@ -90,8 +90,8 @@ pub(super) async fn reading_and_applications_that_want_no_refusal_are_left_alone
 struct Seen(Arc<Mutex<Vec<Event>>>);
 
 impl Observer for Seen {
-    fn observe(&self, event: Event) {
-        self.0.lock().expect("nobody panics here").push(event);
+    fn observe(&self, happening: &Happening<'_>) {
+        self.0.lock().expect("nobody panics here").push(happening.event());
     }
 }
 
