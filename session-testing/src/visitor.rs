@@ -46,6 +46,10 @@ pub async fn cookie(
 struct Nothing;
 
 impl RequestHead for Nothing {
+    fn method(&self) -> &str {
+        "GET"
+    }
+
     fn each(&self, _: &str, _: &mut dyn FnMut(&[u8])) {}
 }
 
