@@ -25,7 +25,7 @@ code_lines() { find "$1/src" -name '*.rs' -exec sed '/^#\[cfg(test)\]/,$d' {} + 
 for door in session-tower session-axum session-actix session-rocket session-warp; do
   lines=$(code_lines "$door")
   echo "$door: $lines lines of code"
-  [ "$lines" -le 220 ] || refuse "$door is no thin door any more: $lines lines of code, more than 220"
+  [ "$lines" -le 280 ] || refuse "$door is no thin door any more: $lines lines of code, more than 280"
 done
 if grep -rnwiE 'axum|actix|rocket|warp|hyper|tonic' session-core/src | grep -vE '^session-core/src/[a-z]+\.rs:[0-9]+:\s*//'; then
   refuse "session-core names a framework outside of its documentation"

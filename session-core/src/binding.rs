@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
 
 use crate::crypto::Mac;
 use crate::error::Error;
@@ -28,7 +29,8 @@ const SALT_LENGTH: usize = 16;
 /// assert!(manager.is_ok());
 /// # Ok::<(), session_core::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum UserAgentBinding {
     /// The event [`Event::BindingMismatch`](crate::Event::BindingMismatch), and nothing else.
     Observe,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::binding::UserAgentBinding;
 use crate::cookie::SameSite;
 use crate::error::ConfigError;
 use crate::manager::SessionManagerBuilder;
@@ -65,6 +66,12 @@ pub struct Settings {
     pub max_keys: Option<usize>,
     /// [`SessionManagerBuilder::chunked`], if true.
     pub chunked: bool,
+    /// [`SessionManagerBuilder::refuse_cross_origin`], if true.
+    pub refuse_cross_origin: bool,
+    /// [`SessionManagerBuilder::trust_origin`], each of them; in a variable with commas between them.
+    pub trusted_origins: Vec<String>,
+    /// [`SessionManagerBuilder::bind_user_agent`]: `observe` or `reject`.
+    pub bind_user_agent: Option<UserAgentBinding>,
     /// [`SessionManagerBuilder::sessions_per_subject`]: a login beyond so many ends the oldest. Zero: any number.
     pub sessions_per_subject: Option<u32>,
 }
@@ -72,8 +79,11 @@ pub struct Settings {
 /// How a field is written in a variable.
 enum Kind {
     Flag,
+    List,
     Number,
     Text,
+    /// One of a few, as the rule says.
+    Word(&'static str),
 }
 
 const FIELDS: &[(&str, Kind)] = &[
@@ -81,7 +91,7 @@ const FIELDS: &[(&str, Kind)] = &[
     ("cookie_name", Kind::Text),
     ("path", Kind::Text),
     ("domain", Kind::Text),
-    ("same_site", Kind::Text),
+    ("same_site", Kind::Word("it has to be lax, strict or none")),
     ("partitioned", Kind::Flag),
     ("persistent", Kind::Flag),
     ("insecure_over_plain_http", Kind::Flag),
@@ -93,6 +103,9 @@ const FIELDS: &[(&str, Kind)] = &[
     ("max_bytes", Kind::Number),
     ("max_keys", Kind::Number),
     ("chunked", Kind::Flag),
+    ("refuse_cross_origin", Kind::Flag),
+    ("trusted_origins", Kind::List),
+    ("bind_user_agent", Kind::Word("it has to be observe or reject")),
     ("sessions_per_subject", Kind::Number),
 ];
 
@@ -136,7 +149,9 @@ impl Settings {
                 Kind::Number => {
                     (number(&text), "it has to be a whole number in range", "write digits; times are in seconds")
                 }
-                Kind::Text => (Some(Value::String(text)), "it has to be lax, strict or none", "write one of them"),
+                Kind::List => (Some(text.split(',').collect()), "it has to be a list", "put commas between its parts"),
+                Kind::Text => (Some(Value::String(text)), "it has to be text", "write some"),
+                Kind::Word(rule) => (Some(Value::String(text)), *rule, "write one of them"),
             };
             let field = value.map(|value| Map::from_iter([((*field).to_owned(), value)]));
             let field = field.filter(|field| Self::deserialize(Value::Object(field.clone())).is_ok());
@@ -211,6 +226,15 @@ impl SessionManagerBuilder {
         if settings.chunked {
             self = self.chunked();
         }
+        if settings.refuse_cross_origin {
+            self = self.refuse_cross_origin();
+        }
+        for origin in &settings.trusted_origins {
+            self = self.trust_origin(origin);
+        }
+        if let Some(binding) = settings.bind_user_agent {
+            self = self.bind_user_agent(binding);
+        }
         if let Some(most) = settings.sessions_per_subject {
             self = self.sessions_per_subject(NonZeroU32::new(most).map_or(SubjectLimit::None, SubjectLimit::EndOldest));
         }
@@ -242,6 +266,9 @@ mod tests {
         ("MAX_BYTES", "1000"),
         ("MAX_KEYS", "20"),
         ("CHUNKED", "false"),
+        ("REFUSE_CROSS_ORIGIN", "true"),
+        ("TRUSTED_ORIGINS", "https://a.example,https://b.example"),
+        ("BIND_USER_AGENT", "observe"),
         ("SESSIONS_PER_SUBJECT", "3"),
     ];
 
@@ -273,6 +300,9 @@ mod tests {
             max_bytes: Some(1_000),
             max_keys: Some(20),
             chunked: false,
+            refuse_cross_origin: true,
+            trusted_origins: vec!["https://a.example".to_owned(), "https://b.example".to_owned()],
+            bind_user_agent: Some(UserAgentBinding::Observe),
             sessions_per_subject: Some(3),
         };
         assert_eq!(settings, expected);
@@ -312,6 +342,7 @@ mod tests {
             ("MAX_BYTES", "18446744073709551616"),
             ("SESSIONS_PER_SUBJECT", "4294967296"),
             ("SAME_SITE", "sometimes"),
+            ("BIND_USER_AGENT", "perhaps"),
             ("PERSISTENT", "maybe"),
         ] {
             let error = read(&[(field, value)]).unwrap_err();

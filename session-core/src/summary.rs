@@ -11,7 +11,7 @@ const COPIED: &str = "none: a copied cookie works until its deadline";
 pub(crate) fn summarise(machine: &Machine) {
     #[cfg(feature = "metrics")]
     crate::event::describe();
-    let Machine { attributes, policy, max_bytes, limit, .. } = machine;
+    let Machine { attributes, policy, max_bytes, max_keys, limit, .. } = machine;
     let carrier = match machine.tokens.purpose() {
         Purpose::Reference => "stored",
         Purpose::Sealed => "sealed",
@@ -33,12 +33,18 @@ pub(crate) fn summarise(machine: &Machine) {
         carrier,
         cookie = attributes.shown(),
         persistent = attributes.persistent,
+        chunked = attributes.chunked,
         idle = ?policy.expiry.idle,
         lifetime = ?policy.expiry.lifetime,
+        anonymous_idle = ?policy.anonymous.idle,
         touch_every = ?policy.touch_every,
+        renew_every = policy.renew_every.map(tracing::field::debug),
         max_bytes,
+        max_keys,
         sessions_per_subject = per_subject,
         revocation,
+        refuse_cross_origin = machine.cross_origin.is_some(),
+        bind_user_agent = machine.binding.as_ref().map(tracing::field::debug),
         "sessions are in force"
     );
     for (chosen, choice, means) in [

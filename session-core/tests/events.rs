@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use session_core::{
     Event, Fingerprint, Happening, KeyRing, ManualClock, MemoryStore, Observer, Record, Revocation, SameSite,
-    SessionManager, SessionManagerBuilder, StoreKey, SubjectLimit,
+    SessionManager, SessionManagerBuilder, StoreKey, SubjectLimit, UserAgentBinding,
 };
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
@@ -478,8 +478,9 @@ fn a_start_says_what_is_in_force_and_warns_of_what_is_not() {
     assert_eq!(
         start(stored(store.clone(), &clock)),
         ["INFO session_core::summary message=sessions are in force carrier=\"stored\" \
-          cookie=\"__Host-id=; HttpOnly; SameSite=Lax; Secure; Path=/\" persistent=false idle=300s lifetime=43200s \
-          touch_every=10s max_bytes=65536 sessions_per_subject=\"any number\""]
+          cookie=\"__Host-id=; HttpOnly; SameSite=Lax; Secure; Path=/\" persistent=false chunked=false idle=300s \
+          lifetime=43200s anonymous_idle=300s touch_every=10s max_bytes=65536 max_keys=1000 \
+          sessions_per_subject=\"any number\" refuse_cross_origin=false"]
     );
     let limit = SubjectLimit::EndOldest(3.try_into().unwrap());
     let unsafe_one = stored(store.clone(), &clock)
@@ -488,9 +489,17 @@ fn a_start_says_what_is_in_force_and_warns_of_what_is_not() {
         .same_site(SameSite::Strict)
         .persistent()
         .insecure_over_plain_http()
-        .insecure_readable_by_scripts();
+        .insecure_readable_by_scripts()
+        .renew_every(Duration::from_secs(60))
+        .bind_user_agent(UserAgentBinding::Observe);
     let lines = start(unsafe_one);
-    for fact in ["cookie=\"id=; SameSite=Strict; Path=/\"", "persistent=true", "\"3, then the oldest ends\""] {
+    for fact in [
+        "renew_every=60s",
+        "bind_user_agent=Observe",
+        "cookie=\"id=; SameSite=Strict; Path=/\"",
+        "persistent=true",
+        "\"3, then the oldest ends\"",
+    ] {
         assert!(lines[0].contains(fact), "{fact} is not in {}", lines[0]);
     }
     for (line, choice) in lines[1..].iter().zip(["insecure_over_plain_http", "insecure_readable_by_scripts"]) {
