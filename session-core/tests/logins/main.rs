@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[expect(dead_code, reason = "all at once is for stores that are slower to start")]
 mod race;
 
 use session_core::MemoryStore;

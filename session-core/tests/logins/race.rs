@@ -63,6 +63,12 @@ fn in_cookies<S: SessionStore + Clone>(store: &S) -> SessionManager {
     SessionManager::sealed(KeyRing::parse(SECRET).unwrap(), revocation).build().unwrap()
 }
 
+/// Each scene has subjects of its own: what ended with one of another scene is remembered.
+fn somebody(round: usize) -> String {
+    static SCENE: AtomicUsize = AtomicUsize::new(0);
+    format!("user {round} of {}", SCENE.fetch_add(1, Ordering::Relaxed))
+}
+
 /// What was ended up to a moment includes the millisecond of that moment.
 async fn the_next_millisecond() {
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -119,13 +125,23 @@ pub(crate) async fn a_new_password_of_sessions_in_cookies<S: SessionStore + Clon
     password(&in_cookies(store), rounds).await;
 }
 
+/// Everything there is here, one after another.
+pub(crate) async fn all<S: SessionStore + Clone>(store: &S, rounds: usize) {
+    a_new_password(store, rounds).await;
+    a_new_password_of_sessions_in_cookies(store, rounds).await;
+    the_end_of_all(store, rounds).await;
+    the_end_of_all_in_cookies(store, rounds).await;
+    a_limit_that_ends_the_oldest(store, rounds).await;
+    a_limit_that_refuses(store, rounds).await;
+}
+
 /// What a database has of a user: the hash in force.
 type InForce = Arc<Mutex<&'static str>>;
 
 async fn password(manager: &SessionManager, rounds: usize) {
     let mut under_the_old = 0;
     for round in 0..rounds {
-        let subject = format!("user {round}");
+        let subject = somebody(round);
         let of = |hash: &str| Login::new(&*subject).stamp(hash);
         let in_force: InForce = Arc::new(Mutex::new("old"));
         let changer = token(&login(manager, of("old"), 0).await);
@@ -180,7 +196,7 @@ pub(crate) async fn the_end_of_all_in_cookies<S: SessionStore + Clone>(store: &S
 async fn end_all(manager: &SessionManager, rounds: usize) {
     let mut met = 0;
     for round in 0..rounds {
-        let subject = format!("user {round}");
+        let subject = somebody(round);
         let answered = Arc::new(Mutex::new(Vec::new()));
         let mut logins = JoinSet::new();
         for n in 0..LOGINS {
@@ -275,7 +291,7 @@ pub(crate) async fn a_limit_that_ends_the_oldest<S: SessionStore + Clone>(store:
     let limit = SubjectLimit::EndOldest(NonZeroU32::new(MOST).unwrap());
     let manager = stored(store).sessions_per_subject(limit).build().unwrap();
     for round in 0..rounds {
-        let subject = format!("user {round}");
+        let subject = somebody(round);
         let crowd: Vec<_> = crowd(&manager, &subject, round).await.iter().map(token).collect();
         let all = manager.sessions_of(&subject).await.unwrap().len();
         assert_eq!((how_many_alive(&manager, &crowd).await, all), (MOST as usize, MOST as usize), "round {round}");
@@ -295,7 +311,7 @@ pub(crate) async fn a_limit_that_refuses<S: SessionStore + Clone>(store: &S, rou
     let limit = SubjectLimit::Refuse(NonZeroU32::new(MOST).unwrap());
     let manager = stored(store).sessions_per_subject(limit).build().unwrap();
     for round in 0..rounds {
-        let subject = format!("user {round}");
+        let subject = somebody(round);
         let mut inside = Vec::new();
         for answer in crowd(&manager, &subject, round).await {
             match &answer.failure {
