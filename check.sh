@@ -34,6 +34,11 @@ if grep -rnwiE 'cookie|http|hyper' session-sqlx/src session-redis/src; then
   refuse "a store knows of keys and records, nothing else"
 fi
 
+step "the tests that docs/security-requirements.md names"
+grep -ohE '[a-z0-9/_-]+\.rs::[a-z0-9_]+' docs/security-requirements.md | sort -u | while IFS= read -r test; do
+  grep -qE "fn ${test##*::}\(" "${test%%::*}" || refuse "docs/security-requirements.md names a test that is not there: $test"
+done
+
 step "clippy"
 cargo clippy --workspace --all-targets --features session-stores/metrics,session-core/metrics -- -D warnings
 
