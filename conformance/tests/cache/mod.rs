@@ -80,8 +80,10 @@ impl Cache {
             self.stored.remove(asked.target);
         }
         let fresh_for = may_be_kept_for(asked, response)?;
-        let named = list(&response.all("vary"));
-        let nominated = named.into_iter().map(|name| (asked.all(&name), name)).map(|(values, name)| (name, values));
+        let nominated = list(&response.all("vary")).into_iter().map(|name| {
+            let values = asked.all(&name);
+            (name, values)
+        });
         let stored = Stored {
             number: self.numbers,
             response: response.clone(),
@@ -91,7 +93,7 @@ impl Cache {
         };
         self.numbers += 1;
         let others = self.stored.entry(asked.target.to_owned()).or_default();
-        others.retain(|other| other.is_fresh(now) && !(other.nominated == stored.nominated));
+        others.retain(|other| other.is_fresh(now) && other.nominated != stored.nominated);
         others.push(stored);
         others.last().map(|stored| stored.number)
     }
