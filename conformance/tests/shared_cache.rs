@@ -50,6 +50,7 @@ const LINES: [&str; 34] = [
     "POST /fail500?k=k&v=ME.N",
     "POST /login?u=ME",
     "POST /logout",
+    // Comes as somebody new from here on.
     "FORGET",
 ];
 /// Takes a fifth of a second each time.
@@ -170,14 +171,15 @@ async fn mixed_requests(lab: Arc<Lab>, requests: usize) -> Site {
         let visitor = numbers.below(VISITORS.len());
         site.now += numbers.below(3) as u64;
         let encoding = *numbers.pick(&[&"gzip", &"gzip", &"br"]);
-        let line = if n % 500 == 7 { SLOW_LINE } else { numbers.pick(&LINES.each_ref()) };
-        if line == "FORGET" {
-            site.forget(visitor);
-            continue;
-        }
-        if visitor == ANONYMOUS && line.contains("/login") {
-            continue;
-        }
+        let line = match *numbers.pick(&LINES.each_ref()) {
+            _ if n % 500 == 7 => SLOW_LINE,
+            "FORGET" => {
+                site.forget(visitor);
+                "GET /peek?k=k"
+            }
+            "POST /login?u=ME" if visitor == ANONYMOUS => "GET /me",
+            line => line,
+        };
         let line = line.replace("ME", VISITORS[visitor]).replace('N', &n.to_string());
         site.visit(visitor, &line, encoding).await;
     }
