@@ -8,7 +8,7 @@ mod scenarios;
 use common::{Browser, LABS, NEWER_SECRET, SECRET};
 use scenarios::{
     ADA, ANONYMOUS, Kept, MINE, NOTHING, OK, Place, at, copy, event, everywhere, everywhere_without_revocations, json,
-    logged_in, pause, with_cookie,
+    logged_in, pause, tells, with_cookie,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +106,7 @@ async fn d11_logout_everywhere_and_list_of_devices() {
         if place.kept == Kept::InCookies {
             // Nobody has a list of them: this is said, and all of them can be ended all the same.
             assert_eq!(browsers[0].send("GET /devices").await.status, 500, "{place:?}");
-            assert!(lab.log().contains("keep them in a store"), "{place:?}: {}", lab.log());
+            tells(&lab, "keep them in a store").await;
             browsers[0].expect("POST /logout-all?u=ada", r#"200 {"ended":null}"#).await;
         } else {
             let (now, listed) = (now(), devices(&mut browsers[0]).await);

@@ -1,8 +1,10 @@
 //! The three ways to keep sessions that every scenario is played with, at all four labs: twelve places.
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use session_testing::http::{Response, SetCookie};
@@ -31,11 +33,17 @@ pub(crate) enum Kept {
 }
 
 /// A lab's name, and the variables for as many of them as a scenario starts there.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) kept: Kept,
     pub(crate) name: &'static str,
     variables: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {:?}", self.name, self.kept)
+    }
 }
 
 impl Place {
@@ -70,6 +78,11 @@ impl Place {
     pub(crate) fn next(&self) -> Self {
         let here = LABS.iter().position(|(name, _)| *name == self.name).unwrap();
         Self { name: LABS[(here + 1) % LABS.len()].0, ..self.clone() }
+    }
+
+    /// Whether a request with a cookie asks a Redis.
+    pub(crate) fn needs_redis(&self) -> bool {
+        self.variables.iter().any(|(_, value)| value.starts_with("redis:"))
     }
 
     /// How many sessions the store holds. Cookies are nowhere but at the browsers.
@@ -171,5 +184,14 @@ pub(crate) fn turned(token: &str, at: usize) -> String {
 }
 
 pub(crate) async fn pause(millis: u64) {
-    tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+/// Waits for a line in the log that has this text in it; it comes through a pipe, so maybe after the answer.
+pub(crate) async fn tells(lab: &Lab, text: &str) {
+    let until = Instant::now() + Duration::from_secs(5);
+    while !lab.log().contains(text) {
+        assert!(Instant::now() < until, "{}: no {text} in {}", lab.name, lab.log());
+        pause(5).await;
+    }
 }
