@@ -153,7 +153,8 @@ async fn d31_permanent_or_browser_session() {
         let lab = permanent.start();
         let mut browser = Browser::new(&lab);
         let set = set_cookie(&browser.expect("POST /set?k=k&v=v", OK).await);
-        let left = |cookie: &session_testing::http::SetCookie| cookie.attribute("max-age").unwrap().parse::<u64>().unwrap();
+        let left =
+            |cookie: &session_testing::http::SetCookie| cookie.attribute("max-age").unwrap().parse::<u64>().unwrap();
         assert!((DAYS_31 - 5..=DAYS_31).contains(&left(&set)), "{place:?}: {set:?}");
         // It is the end of the lifetime that counts, so the cookie needn't come again; one that holds the session does.
         let again = browser.expect("GET /peek?k=k", MINE).await.cookie(common::COOKIE);
