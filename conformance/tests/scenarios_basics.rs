@@ -334,6 +334,7 @@ async fn d19_cookie_deleted_in_the_browser() {
         let mut browser = Browser::new(&lab);
         browser.expect("POST /set?k=k&v=v", OK).await;
         let mut old = copy(&browser);
+        old.expect("GET /peek?k=k", MINE).await;
         browser.jar = Jar::default();
         assert_eq!(browser.expect("GET /peek?k=k", NOTHING).await.cookies(), [], "{place:?}");
         browser.expect("POST /set?k=k&v=new", OK).await;
