@@ -78,7 +78,7 @@ async fn d04_no_cookie_until_needed() {
         for target in reads {
             let response = browser.send(&format!("GET {target}")).await;
             // A list of devices is refused where there is none.
-            let expected = if target == "/devices" && place.kept == Kept::InCookies { 500 } else { 200 };
+            let expected = if target == "/devices" && place.kept == Kept::Cookies { 500 } else { 200 };
             assert_eq!((response.status, response.cookies()), (expected, vec![]), "{place:?}: {target}");
         }
         assert_eq!(browser.expect("GET /me", ANONYMOUS).await.cookies(), [], "{place:?}");
@@ -107,7 +107,7 @@ async fn d05_unmodified_request() {
             for line in ["GET /peek?k=k", "POST /set?k=k&v=v"] {
                 let response = browser.expect(line, if line.starts_with("GET") { MINE } else { OK }).await;
                 // In a cookie a deadline that moves is a new cookie.
-                let set = usize::from(touches && place.kept == Kept::InCookies);
+                let set = usize::from(touches && place.kept == Kept::Cookies);
                 assert_eq!(response.cookies().len(), set, "{place:?}: {line}");
                 assert_eq!(response.header("vary").as_deref(), Some("Cookie"), "{place:?}: {line}");
             }
@@ -115,7 +115,7 @@ async fn d05_unmodified_request() {
             for verb in ["create", "update", "rename", "delete"] {
                 assert_eq!(before[verb], after[verb], "{place:?}: {verb}");
             }
-            let expected = if touches && place.kept != Kept::InCookies { 2 } else { 0 };
+            let expected = if touches && place.kept != Kept::Cookies { 2 } else { 0 };
             assert_eq!(after["touch"], expected, "{place:?}, {touch_ms}");
         }
     })
@@ -194,7 +194,7 @@ async fn d13_restart() {
         drop(lab);
         let lab = place.start();
         browser = at(&lab, &browser);
-        if place.kept == Kept::InMemory {
+        if place.kept == Kept::Memory {
             let before = browser.cookie();
             assert_eq!(browser.expect("GET /peek?k=k", NOTHING).await.cookies(), [], "{place:?}");
             browser.expect("POST /set?k=k&v=v", OK).await;
@@ -221,7 +221,7 @@ async fn d14_two_instances() {
         let (here, there) = (place.start(), place.next().start());
         let mut browser = Browser::new(&here);
         browser.expect("POST /set?k=k&v=v", OK).await;
-        let shared = if place.kept == Kept::InMemory { NOTHING } else { MINE };
+        let shared = if place.kept == Kept::Memory { NOTHING } else { MINE };
         at(&there, &browser).expect("GET /peek?k=k", shared).await;
 
         let [here, there] = [place.clone(), place.next()].map(|place| place.without("LAB_SECRETS").start());
@@ -310,7 +310,7 @@ async fn d18_viewing_the_session() {
         other.expect("POST /set?k=k&v=mellon", OK).await;
         let [bytes, others] = [&browser, &other].map(|browser| decoded(&browser.cookie()));
         assert!(!says(&bytes, "mellon") && !says(browser.cookie().as_bytes(), "mellon"), "{place:?}");
-        if place.kept != Kept::InCookies {
+        if place.kept != Kept::Cookies {
             // The kind, the key's name, an id of 256 bits, its authenticator.
             assert_eq!(bytes.len(), 1 + 4 + 32 + 32, "{place:?}");
             assert_ne!(bytes[5..37], others[5..37], "{place:?}");
@@ -319,7 +319,7 @@ async fn d18_viewing_the_session() {
     })
     .await;
     for (name, _) in LABS {
-        let lab = Place::new(Kept::InCookies, name, "signed:").start();
+        let lab = Place::new(Kept::Cookies, name, "signed:").start();
         let mut browser = Browser::new(&lab);
         browser.expect("POST /set?k=k&v=mellon", OK).await;
         assert!(says(&decoded(&browser.cookie()), "mellon"), "{name}: everybody can read it");
@@ -432,7 +432,7 @@ async fn d28_handler_order() {
         let response = browser.send("GET /stream").await;
         assert!(response.status == 200 && response.body.len() > 3, "{place:?}: {}", response.text());
         assert_eq!(response.header("vary").as_deref(), Some("Cookie"), "{place:?}");
-        let (touched, cookies) = if place.kept == Kept::InCookies { (0, 1) } else { (1, 0) };
+        let (touched, cookies) = if place.kept == Kept::Cookies { (0, 1) } else { (1, 0) };
         assert_eq!(response.cookies().len(), cookies, "{place:?}");
         let after = lab.stats().await;
         assert_eq!(after["touch"].as_u64().unwrap() - before["touch"].as_u64().unwrap(), touched, "{place:?}");
@@ -449,7 +449,7 @@ async fn d32_only_an_id_in_the_cookie() {
         browser.expect("POST /set?k=key-mellon&v=v", OK).await;
         let first = browser.cookie();
         let response = browser.expect("POST /big?n=1500", OK).await;
-        if place.kept == Kept::InCookies {
+        if place.kept == Kept::Cookies {
             // Everything is in it, and nobody can read it.
             let cookie = set_cookie(&response).value;
             assert!(cookie.len() > 2_000 && !says(&decoded(&cookie), "key-mellon"), "{place:?}");
@@ -463,7 +463,7 @@ async fn d32_only_an_id_in_the_cookie() {
         // What a process keeps ends with it.
         drop(lab);
         let lab = place.start();
-        let there = place.kept != Kept::InMemory;
+        let there = place.kept != Kept::Memory;
         at(&lab, &browser).expect("GET /has?k=big", &format!(r#"200 {{"v":{there}}}"#)).await;
     })
     .await;

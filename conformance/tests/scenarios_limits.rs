@@ -84,7 +84,7 @@ async fn d25_expired_entries_are_removed() {
         // Whoever counts finds the living only, and a sweep takes away the others: Redis drops them by itself, and of sessions in
         // cookies there are none to drop.
         place.holds(&lab, 1).await;
-        let swept = if place.kept == Kept::InMemory { 3 } else { 0 };
+        let swept = if place.kept == Kept::Memory { 3 } else { 0 };
         assert_eq!(lab.sweep().await, format!(r#"{{"swept":{swept}}}"#), "{place:?}");
         assert_eq!(lab.sweep().await, r#"{"swept":0}"#, "{place:?}");
         place.holds(&lab, 1).await;
@@ -130,7 +130,7 @@ async fn d29_a_cookie_session_over_four_kilobytes() {
         browser.expect("POST /set?k=k&v=v", OK).await;
         let small = browser.jar.clone();
         let response = browser.send("POST /big?n=5120").await;
-        let refused = place.kept == Kept::InCookies;
+        let refused = place.kept == Kept::Cookies;
         assert_eq!(response.status, if refused { 500 } else { 200 }, "{place:?}");
         if refused {
             // The application is told, and what was there is there.
@@ -141,7 +141,7 @@ async fn d29_a_cookie_session_over_four_kilobytes() {
         browser.expect("GET /peek?k=k", MINE).await;
     }
     everywhere(put_five_kilobytes).await;
-    common::at_once(LABS.map(|(name, _)| put_five_kilobytes(Place::new(Kept::InCookies, name, "signed:")))).await;
+    common::at_once(LABS.map(|(name, _)| put_five_kilobytes(Place::new(Kept::Cookies, name, "signed:")))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +158,7 @@ async fn d31_permanent_or_browser_session() {
         assert!((DAYS_31 - 5..=DAYS_31).contains(&left(&set)), "{place:?}: {set:?}");
         // It is the end of the lifetime that counts, so the cookie needn't come again; one that holds the session does.
         let again = browser.expect("GET /peek?k=k", MINE).await.cookie(common::COOKIE);
-        assert_eq!(again.is_some(), place.kept == Kept::InCookies, "{place:?}");
+        assert_eq!(again.is_some(), place.kept == Kept::Cookies, "{place:?}");
         assert!(again.is_none_or(|cookie| (DAYS_31 - 5..=DAYS_31).contains(&left(&cookie))), "{place:?}");
         let renewed = set_cookie(&browser.expect("POST /renew", OK).await);
         assert!((DAYS_31 - 5..=DAYS_31).contains(&left(&renewed)), "{place:?}");

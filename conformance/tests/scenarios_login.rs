@@ -103,7 +103,7 @@ async fn d11_logout_everywhere_and_list_of_devices() {
         let lab = place.start();
         let mut browsers = [logged_in(&lab, "ada").await, logged_in(&lab, "ada").await, logged_in(&lab, "ada").await];
         let mut bob = logged_in(&lab, "bob").await;
-        if place.kept == Kept::InCookies {
+        if place.kept == Kept::Cookies {
             // Nobody has a list of them: this is said, and all of them can be ended all the same.
             assert_eq!(browsers[0].send("GET /devices").await.status, 500, "{place:?}");
             tells(&lab, "keep them in a store").await;
@@ -178,7 +178,7 @@ async fn d12_secret_rotation() {
 
         let both = place.with(&[("LAB_SECRETS", &format!("{NEWER_SECRET},{SECRET}"))]).start();
         browser = at(&both, &browser);
-        if place.kept == Kept::InMemory {
+        if place.kept == Kept::Memory {
             // It went with its process. The cookie is authentic nevertheless, and unknown is no error.
             assert_eq!(browser.expect("GET /peek?k=k", NOTHING).await.cookies(), [], "{place:?}");
             assert_eq!([event(&both, "forged").await, event(&both, "unknown").await], [0, 1], "{place:?}");
@@ -191,7 +191,7 @@ async fn d12_secret_rotation() {
         let newer = place.with(&[("LAB_SECRETS", NEWER_SECRET)]).start();
         at(&newer, &old).expect("GET /peek?k=k", NOTHING).await;
         assert_eq!(event(&newer, "forged").await, 1, "{place:?}");
-        at(&newer, &browser).expect("GET /peek?k=k", if place.kept == Kept::InMemory { NOTHING } else { MINE }).await;
+        at(&newer, &browser).expect("GET /peek?k=k", if place.kept == Kept::Memory { NOTHING } else { MINE }).await;
         assert_eq!(event(&newer, "forged").await, 1, "{place:?}");
         // The older one alone doesn't know what was made under the newer one.
         let older = place.start();
@@ -199,14 +199,14 @@ async fn d12_secret_rotation() {
         assert_eq!(event(&older, "forged").await, 1, "{place:?}");
     }
     everywhere(rotate).await;
-    common::at_once(LABS.map(|(name, _)| rotate(Place::new(Kept::InCookies, name, "signed:")))).await;
+    common::at_once(LABS.map(|(name, _)| rotate(Place::new(Kept::Cookies, name, "signed:")))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d30_limits_of_a_logout_with_sessions_in_cookies() {
     const WARNING: &str = "a copied cookie works until its deadline";
     everywhere_without_revocations(|place| async move {
-        let copies_live = place.kept == Kept::InCookies;
+        let copies_live = place.kept == Kept::Cookies;
         let lab = place.with(&[("LAB_ABSOLUTE_MS", "2500")]).start();
         assert_eq!(lab.log().contains(WARNING), copies_live, "{place:?}: {}", lab.log());
         let mut browser = logged_in(&lab, "ada").await;

@@ -18,9 +18,9 @@ use session_testing::servers::Redis;
 
 /// The places where something can fail: all labs on this server, with sessions or with revocations in it.
 fn places_at(redis: &Redis) -> Vec<Place> {
-    let stored = LABS.map(|(name, _)| Place::new(Kept::InRedis, name, &redis.fresh_database()));
+    let stored = LABS.map(|(name, _)| Place::new(Kept::Redis, name, &redis.fresh_database()));
     let revoked = LABS.map(|(name, _)| {
-        Place::new(Kept::InCookies, name, "sealed:").with(&[("LAB_REVOCATION", &redis.fresh_database())])
+        Place::new(Kept::Cookies, name, "sealed:").with(&[("LAB_REVOCATION", &redis.fresh_database())])
     });
     stored.into_iter().chain(revoked).collect()
 }
@@ -43,7 +43,7 @@ async fn recovered(browser: &mut Browser, line: &str) -> Response {
 #[tokio::test(flavor = "multi_thread")]
 async fn d03_clear_fails() {
     for (name, _) in LABS {
-        let lab = Place::new(Kept::InMemory, name, "memory:").start();
+        let lab = Place::new(Kept::Memory, name, "memory:").start();
         logged_in(&lab, "ada").await.expect("POST /logout", OK).await;
     }
     let Some(redis) = Redis::start() else { return };
@@ -61,7 +61,7 @@ async fn d03_clear_fails() {
     }
     redis.ask(&["ACL", "SETUSER", "default", "+del", "+set"]).unwrap();
     for (browser, place) in &mut browsers {
-        let deed = if place.kept == Kept::InRedis { "deleting" } else { "revoking" };
+        let deed = if place.kept == Kept::Redis { "deleting" } else { "revoking" };
         tells(&browser.lab, &format!("{deed} a session failed")).await;
         assert_eq!(event(&browser.lab, "destroyed").await, 0, "{place:?}");
         assert_eq!(recovered(browser, "GET /me").await.text(), r#"{"user":"ada"}"#, "{place:?}");
@@ -130,14 +130,14 @@ async fn d34_race_of_logout_and_slow_request() {
             });
             // The write dies with its session. One in a cookie comes as a cookie, and that is dead.
             assert_eq!(written.status, 200, "{place:?}: {slow}");
-            assert_eq!(written.cookies().len(), usize::from(place.kept == Kept::InCookies), "{place:?}: {slow}");
+            assert_eq!(written.cookies().len(), usize::from(place.kept == Kept::Cookies), "{place:?}: {slow}");
             for browser in [&mut one, &mut old, &mut browser] {
                 browser.expect("GET /me", ANONYMOUS).await;
                 browser.expect("GET /peek?k=k", NOTHING).await;
             }
             place.holds(&lab, 0).await;
         }
-        let gone = if place.kept == Kept::InCookies { 0 } else { 2 };
+        let gone = if place.kept == Kept::Cookies { 0 } else { 2 };
         assert_eq!(event(&lab, "gone").await, gone, "{place:?}");
     })
     .await;
@@ -154,7 +154,7 @@ async fn d35_race_of_two_writers() {
             one.expect("POST /slow-set?k=a&v=1&ms=600", OK),
             other.expect("POST /slow-set?k=b&v=2&ms=600", OK)
         );
-        if place.kept == Kept::InCookies {
+        if place.kept == Kept::Cookies {
             // Of two cookies the one that comes last is the session: each has its own write, and what was there before.
             for (browser, key) in [(&mut one, "a"), (&mut other, "b")] {
                 browser.expect("GET /keys", &format!(r#"200 {{"v":["{key}","first"]}}"#)).await;
@@ -184,8 +184,8 @@ async fn d36_store_outage() {
     let redis = Arc::new(redis);
     let mut places = places_at(&redis);
     // These need no store, so for them there is no outage.
-    places.extend(LABS.map(|(name, _)| Place::new(Kept::InMemory, name, "memory:")));
-    places.extend(LABS.map(|(name, _)| Place::new(Kept::InCookies, name, "sealed:")));
+    places.extend(LABS.map(|(name, _)| Place::new(Kept::Memory, name, "memory:")));
+    places.extend(LABS.map(|(name, _)| Place::new(Kept::Cookies, name, "sealed:")));
     let mut browsers = Vec::new();
     for place in places {
         let browser = logged_in(&place.with(&[("LAB_STORE_TIMEOUT_MS", "400")]).start(), "ada").await;
@@ -221,7 +221,7 @@ async fn during_the_outage(mut browser: Browser, place: Place) {
     let after = lab.stats().await;
     let asked = |verb: &str| after[verb].as_u64().unwrap() - before[verb].as_u64().unwrap();
     let expected = match (place.kept, fails) {
-        (Kept::InCookies, false) => 0,
+        (Kept::Cookies, false) => 0,
         _ => 3,
     };
     assert_eq!(asked("load") + asked("is_revoked"), expected, "{place:?}");

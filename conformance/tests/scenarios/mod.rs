@@ -27,9 +27,9 @@ fn redis() -> Option<&'static Redis> {
 /// Where the sessions are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
-    InMemory,
-    InCookies,
-    InRedis,
+    Memory,
+    Cookies,
+    Redis,
 }
 
 /// A lab's name, and the variables for as many of them as a scenario starts there.
@@ -88,9 +88,9 @@ impl Place {
     /// How many sessions the store holds. Cookies are nowhere but at the browsers.
     pub(crate) async fn held(&self, lab: &Lab) -> Option<u64> {
         match self.kept {
-            Kept::InMemory => lab.stats().await["live"].as_u64(),
-            Kept::InCookies => None,
-            Kept::InRedis => {
+            Kept::Memory => lab.stats().await["live"].as_u64(),
+            Kept::Cookies => None,
+            Kept::Redis => {
                 let (_, url) = self.variables().into_iter().find(|(name, _)| *name == "LAB_STORE").unwrap();
                 let database = url.rsplit('/').next().unwrap();
                 // Where a renewed session went is an entry too, and none that counts.
@@ -115,11 +115,11 @@ impl Place {
 fn places(revocations: bool) -> Vec<Place> {
     let mut places = Vec::new();
     for (name, _) in LABS {
-        places.push(Place::new(Kept::InMemory, name, "memory:"));
-        let sealed = Place::new(Kept::InCookies, name, "sealed:");
+        places.push(Place::new(Kept::Memory, name, "memory:"));
+        let sealed = Place::new(Kept::Cookies, name, "sealed:");
         let revoked = redis().map_or_else(|| "memory:".to_owned(), Redis::fresh_database);
         places.push(if revocations { sealed.with(&[("LAB_REVOCATION", &revoked)]) } else { sealed });
-        places.extend(redis().map(|redis| Place::new(Kept::InRedis, name, &redis.fresh_database())));
+        places.extend(redis().map(|redis| Place::new(Kept::Redis, name, &redis.fresh_database())));
     }
     places
 }
