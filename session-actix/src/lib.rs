@@ -37,6 +37,33 @@
 //! [`SessionManagerBuilder::bind_user_agent`] notices a session that turns up in another browser. Both are off until you
 //! ask for them.
 //!
+//! A form carries a token of its session back, which [`Session::verify_csrf`](session_core::Session::verify_csrf) checks; scripts
+//! send it in the header [`CSRF_HEADER`]:
+//!
+//! ```
+//! use actix_web::web::{self, Form, Html};
+//! use serde::Deserialize;
+//! use session_actix::Session;
+//!
+//! #[derive(Deserialize)]
+//! struct Order {
+//!     item: String,
+//!     csrf_token: String,
+//! }
+//!
+//! async fn form(session: Session) -> Result<Html, session_actix::Error> {
+//!     let field = format!(r#"<input type="hidden" name="csrf_token" value="{}">"#, session.csrf_token()?);
+//!     Ok(Html::new(format!(r#"<form method="post"><input name="item">{field}</form>"#)))
+//! }
+//!
+//! async fn order(session: Session, form: Form<Order>) -> Result<String, session_actix::Error> {
+//!     session.verify_csrf(&form.csrf_token)?;
+//!     Ok(format!("ordered {}", form.item))
+//! }
+//!
+//! let routes = web::resource("/").get(form).post(order);
+//! ```
+//!
 //! # When the client leaves
 //!
 //! | over HTTP/1 | the handler | what it changed | its logout |

@@ -26,6 +26,33 @@
 //! [`SessionManagerBuilder::bind_user_agent`] notices a session that turns up in another browser. Both are off until you
 //! ask for them.
 //!
+//! A form carries a token of its session back, which [`Session::verify_csrf`](session_core::Session::verify_csrf) checks; scripts
+//! send it in the header [`CSRF_HEADER`]:
+//!
+//! ```
+//! use axum::{Form, Router, response::Html, routing::get};
+//! use serde::Deserialize;
+//! use session_axum::Session;
+//!
+//! #[derive(Deserialize)]
+//! struct Order {
+//!     item: String,
+//!     csrf_token: String,
+//! }
+//!
+//! async fn form(session: Session) -> Result<Html<String>, session_axum::Error> {
+//!     let field = format!(r#"<input type="hidden" name="csrf_token" value="{}">"#, session.csrf_token()?);
+//!     Ok(Html(format!(r#"<form method="post"><input name="item">{field}</form>"#)))
+//! }
+//!
+//! async fn order(session: Session, Form(order): Form<Order>) -> Result<String, session_axum::Error> {
+//!     session.verify_csrf(&order.csrf_token)?;
+//!     Ok(format!("ordered {}", order.item))
+//! }
+//!
+//! let app: Router = Router::new().route("/", get(form).post(order));
+//! ```
+//!
 //! # When the client leaves
 //!
 //! A handler whose client leaves is dropped by axum and its changes with it, its logout excepted; long work calls

@@ -34,6 +34,36 @@
 //! [`SessionManagerBuilder::bind_user_agent`] notices a session that turns up in another browser. Both are off until you
 //! ask for them.
 //!
+//! A form carries a token of its session back, which [`Session::verify_csrf`](session_core::Session::verify_csrf) checks; scripts
+//! send it in the header [`CSRF_HEADER`]:
+//!
+//! ```
+//! use rocket::form::{Form, FromForm};
+//! use rocket::response::content::RawHtml;
+//! use rocket::{get, post, routes};
+//! use session_rocket::Session;
+//!
+//! #[derive(FromForm)]
+//! struct Order {
+//!     item: String,
+//!     csrf_token: String,
+//! }
+//!
+//! #[get("/")]
+//! fn form(session: Session) -> Result<RawHtml<String>, session_rocket::Error> {
+//!     let field = format!(r#"<input type="hidden" name="csrf_token" value="{}">"#, session.csrf_token()?);
+//!     Ok(RawHtml(format!(r#"<form method="post"><input name="item">{field}</form>"#)))
+//! }
+//!
+//! #[post("/", data = "<form>")]
+//! fn order(session: Session, form: Form<Order>) -> Result<String, session_rocket::Error> {
+//!     session.verify_csrf(&form.csrf_token)?;
+//!     Ok(format!("ordered {}", form.item))
+//! }
+//!
+//! let rocket = rocket::build().mount("/", routes![form, order]);
+//! ```
+//!
 //! # When the client leaves
 //!
 //! The handler runs to its end, whichever way the client left, and what it changed is saved. A handler that panics is

@@ -40,6 +40,34 @@
 //! [`SessionManagerBuilder::bind_user_agent`] notices a session that turns up in another browser. Both are off until you
 //! ask for them.
 //!
+//! A form carries a token of its session back, which [`Session::verify_csrf`](session_core::Session::verify_csrf) checks; scripts
+//! send it in the header [`CSRF_HEADER`]:
+//!
+//! ```
+//! use serde::Deserialize;
+//! use session_warp::{Session, reject, session};
+//! use warp::{Filter, reply};
+//!
+//! #[derive(Deserialize)]
+//! struct Order {
+//!     item: String,
+//!     csrf_token: String,
+//! }
+//!
+//! async fn form(session: Session) -> Result<impl warp::Reply, warp::Rejection> {
+//!     let field = format!(r#"<input type="hidden" name="csrf_token" value="{}">"#, session.csrf_token().map_err(reject)?);
+//!     Ok(reply::html(format!(r#"<form method="post"><input name="item">{field}</form>"#)))
+//! }
+//!
+//! async fn order(session: Session, form: Order) -> Result<String, warp::Rejection> {
+//!     session.verify_csrf(&form.csrf_token).map_err(reject)?;
+//!     Ok(format!("ordered {}", form.item))
+//! }
+//!
+//! let show = warp::get().and(session()).and_then(form);
+//! let routes = show.or(warp::post().and(session()).and(warp::body::form()).and_then(order));
+//! ```
+//!
 //! # When the client leaves
 //!
 //! A handler whose client leaves is dropped by warp and its changes with it, its logout excepted; long work calls
