@@ -212,7 +212,7 @@ impl Machine {
         }
         let revocations = self.revocations.as_deref().ok_or(Error::NotRevocable)?;
         // Another node's clock may be ahead by as much as is tolerated.
-        let keep = self.policy.expiry.lifetime + Duration::from_millis(CLOCK_TOLERANCE_MILLIS);
+        let keep = self.policy.longest() + Duration::from_millis(CLOCK_TOLERANCE_MILLIS);
         revocations.revoke_all_of(subject, self.clock.now(), keep).await?;
         Ok(None)
     }
@@ -251,8 +251,8 @@ impl Machine {
     async fn revoke(&self, key: StoreKey, base: &Base) -> Result<bool, Error> {
         let Some(revocations) = self.revocations.as_deref() else { return Ok(true) };
         let left = base.times.ends(base.record.expiry).since(self.now(Some(base)));
-        // What a login made of it meanwhile may live for longer.
-        let keep = left.max(self.policy.expiry.lifetime);
+        // What a login or "remember me" made of it meanwhile may live for longer.
+        let keep = left.max(self.policy.longest());
         Ok(revocations.revoke(&key, keep).await?)
     }
 

@@ -2,11 +2,13 @@
 
 mod limits;
 mod protection;
+mod revocation;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::protection::Protection;
+pub use self::revocation::Revocation;
 use crate::binding::Binding;
 use crate::clock::{Clock, SystemClock};
 use crate::commit::Machine;
@@ -167,56 +169,6 @@ impl fmt::Debug for SessionManager {
     }
 }
 
-/// How a cookie session is ended before its deadline. The server keeps nothing of it, so it has to be told where to
-/// remember what it ended, or that it needn't.
-///
-/// ```
-/// use session_core::{KeyRing, MemoryStore, Revocation, Secret, SessionManager};
-///
-/// let revocation = Revocation::kept_in(MemoryStore::new());
-/// assert!(SessionManager::sealed(KeyRing::new(Secret::random()?), revocation).build().is_ok());
-/// # Ok::<(), session_core::Error>(())
-/// ```
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum Revocation {
-    /// The store remembers which cookies ended before their deadline: those of a logout, and those from before a renewal
-    /// or a login. Each request that uses its session asks it once; if it fails, the answer is 503.
-    KeptIn(Arc<dyn SessionStore>),
-    /// Nothing is remembered: logout takes the cookie from the browser, but somebody who copied it can use it until its
-    /// deadline. Choose short limits.
-    NoneCopiedCookiesStayValid,
-}
-
-impl Revocation {
-    /// Remembers in `store`, which all nodes have to share. It holds a key for each ended session until the session's
-    /// deadline, and no session.
-    ///
-    /// ```
-    /// # use session_core::{MemoryStore, Revocation};
-    /// assert!(matches!(Revocation::kept_in(MemoryStore::new()), Revocation::KeptIn(_)));
-    /// ```
-    pub fn kept_in(store: impl SessionStore) -> Self {
-        Self::KeptIn(Arc::new(store))
-    }
-
-    fn store(self) -> Option<Arc<dyn SessionStore>> {
-        match self {
-            Self::KeptIn(store) => Some(store),
-            Self::NoneCopiedCookiesStayValid => None,
-        }
-    }
-}
-
-impl fmt::Debug for Revocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::KeptIn(_) => "KeptIn(…)",
-            Self::NoneCopiedCookiesStayValid => "NoneCopiedCookiesStayValid",
-        })
-    }
-}
-
 /// The settings of a [`SessionManager`]. Each has a safe default; what lowers safety says so in its name.
 ///
 /// ```
@@ -242,6 +194,7 @@ pub struct SessionManagerBuilder {
     expiry: Expiry,
     touch_every: Option<Duration>,
     anonymous_idle: Option<Duration>,
+    remember_at_most: Duration,
     renew_every: Option<Duration>,
     max_bytes: usize,
     max_keys: usize,
@@ -269,6 +222,7 @@ impl SessionManagerBuilder {
             expiry: Expiry::default(),
             touch_every: None,
             anonymous_idle: None,
+            remember_at_most: Duration::from_secs(30 * 24 * 3_600),
             renew_every: None,
             max_bytes: 64 * 1024,
             max_keys: 1_000,

@@ -47,11 +47,18 @@ pub(crate) struct Policy {
     pub(crate) touch_every: Duration,
     /// The same as long as there is no subject.
     pub(crate) touch_anonymous_every: Duration,
+    /// The longest that a session may be remembered.
+    pub(crate) remember_at_most: Duration,
     /// How old an id gets, if that is limited.
     pub(crate) renew_every: Option<Duration>,
 }
 
 impl Policy {
+    /// No session that begins now, or is remembered, lives longer.
+    pub(crate) fn longest(&self) -> Duration {
+        self.expiry.lifetime.max(self.remember_at_most)
+    }
+
     const fn touch_every(&self, record: &Record) -> Duration {
         if record.subject.is_some() { self.touch_every } else { self.touch_anonymous_every }
     }
@@ -139,6 +146,7 @@ mod tests {
         anonymous: Expiry { idle: Duration::from_secs(600), lifetime: Duration::from_secs(6_000) },
         touch_every: Duration::from_secs(20),
         touch_anonymous_every: Duration::from_secs(20),
+        remember_at_most: Duration::ZERO,
         renew_every: None,
     };
 

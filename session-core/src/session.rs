@@ -359,8 +359,9 @@ impl Session {
     }
 
     /// Lets this one session live for `lifetime` from now, used or not, and its cookie outlive the browser's windows: "remember
-    /// me". It stays so in all later requests, until a login starts the usual limits. A browser keeps a cookie for 400 days
-    /// at most.
+    /// me". It stays so in all later requests, until a login starts the usual limits. At most
+    /// [`remember_at_most`](crate::SessionManagerBuilder::remember_at_most), 30 days unless you say otherwise; a browser keeps a
+    /// cookie for 400 days at most.
     ///
     /// # Errors
     /// [`Error::Closed`] after the response.
@@ -377,7 +378,7 @@ impl Session {
     /// # Ok::<(), session_core::Error>(()) })?; Ok::<(), session_core::Error>(())
     /// ```
     pub fn remember(&self, lifetime: Duration) -> Result<(), Error> {
-        self.0.change(Change::Remember(lifetime))
+        self.0.change(Change::Remember(lifetime.min(self.0.machine().policy.remember_at_most)))
     }
 
     /// Ends the session, in the store and in the browser, even if the handler fails or its client leaves. What is

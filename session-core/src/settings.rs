@@ -58,6 +58,8 @@ pub struct Settings {
     pub touch_every: Option<u64>,
     /// [`SessionManagerBuilder::anonymous_idle`], in seconds.
     pub anonymous_idle: Option<u64>,
+    /// [`SessionManagerBuilder::remember_at_most`], in seconds.
+    pub remember_at_most: Option<u64>,
     /// [`SessionManagerBuilder::renew_every`], in seconds.
     pub renew_every: Option<u64>,
     /// [`SessionManagerBuilder::max_bytes`].
@@ -99,6 +101,7 @@ const FIELDS: &[(&str, Kind)] = &[
     ("lifetime", Kind::Number),
     ("touch_every", Kind::Number),
     ("anonymous_idle", Kind::Number),
+    ("remember_at_most", Kind::Number),
     ("renew_every", Kind::Number),
     ("max_bytes", Kind::Number),
     ("max_keys", Kind::Number),
@@ -214,6 +217,9 @@ impl SessionManagerBuilder {
         if let Some(seconds) = settings.anonymous_idle {
             self = self.anonymous_idle(Duration::from_secs(seconds));
         }
+        if let Some(seconds) = settings.remember_at_most {
+            self = self.remember_at_most(Duration::from_secs(seconds));
+        }
         if let Some(seconds) = settings.renew_every {
             self = self.renew_every(Duration::from_secs(seconds));
         }
@@ -262,6 +268,7 @@ mod tests {
         ("LIFETIME", "3600"),
         ("TOUCH_EVERY", "0"),
         ("ANONYMOUS_IDLE", "450"),
+        ("REMEMBER_AT_MOST", "86400"),
         ("RENEW_EVERY", "1200"),
         ("MAX_BYTES", "1000"),
         ("MAX_KEYS", "20"),
@@ -296,6 +303,7 @@ mod tests {
             lifetime: Some(3_600),
             touch_every: Some(0),
             anonymous_idle: Some(450),
+            remember_at_most: Some(86_400),
             renew_every: Some(1_200),
             max_bytes: Some(1_000),
             max_keys: Some(20),

@@ -161,6 +161,30 @@ async fn remember_me_sticks_to_its_session() {
 }
 
 #[tokio::test]
+async fn what_is_remembered_in_a_cookie_stays_ended_for_as_long_as_it_could_live() {
+    let (clock, store) = stopped();
+    let manager = in_cookies(&clock, Revocation::kept_in(store.clone()));
+    let month = Duration::from_secs(30 * 24 * 3_600);
+    let remember = async |token: &str| {
+        let response = visit(&manager, Some(token), |session| session.remember(2 * month).unwrap()).await;
+        response.token().unwrap().to_owned()
+    };
+    let (phone, laptop) = (login(&manager, "ada").await, login(&manager, "bob").await);
+    // A logout by the cookie from before it was remembered ends what became of it.
+    let (phones, laptops) = (remember(&phone).await, remember(&laptop).await);
+    visit(&manager, Some(&phone), |session| session.logout().unwrap()).await;
+    manager.end_all("bob").await.unwrap();
+    for _ in 0..31 {
+        clock.advance(Duration::from_secs(23 * 3_600));
+        store.sweep(100).await.unwrap();
+        assert_eq!((subject(&manager, &phones).await, subject(&manager, &laptops).await), (None, None));
+    }
+    clock.advance(Duration::from_secs(2 * 24 * 3_600));
+    store.sweep(100).await.unwrap();
+    assert_eq!(subject(&manager, &phones).await, None, "no longer than the most, whatever was asked for");
+}
+
+#[tokio::test]
 async fn a_message_waits_for_the_page_that_shows_it_and_is_shown_once() {
     let (clock, store) = stopped();
     let manager = stored(store, &clock).build().unwrap();

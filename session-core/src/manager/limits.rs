@@ -65,6 +65,23 @@ impl SessionManagerBuilder {
         self
     }
 
+    /// The longest that [`Session::remember`](crate::Session::remember) lets a session live. Where sessions are in cookies and
+    /// revocations are kept, each is kept for as long, because a cookie that somebody copied may be remembered: a shorter time
+    /// makes that store smaller. Default: 30 days.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, Secret, SessionManager};
+    /// # use std::time::Duration;
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let builder = builder.remember_at_most(Duration::from_secs(90 * 24 * 60 * 60));
+    /// assert!(builder.build().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn remember_at_most(mut self, lifetime: Duration) -> Self {
+        self.remember_at_most = lifetime;
+        self
+    }
+
     /// Gives a session whose id is as old as this a new one, with the next response for which it is written or its idle
     /// deadline moved: the renewal timeout of OWASP's session management, which is optional. It costs no store operation
     /// of its own, but for a cookie session whose revocations are kept. A save in the midst of a handler, a request that fails
@@ -125,6 +142,7 @@ impl SessionManagerBuilder {
             );
         }
         Ok(Policy {
+            remember_at_most: self.remember_at_most,
             expiry: self.expiry,
             anonymous: Expiry { idle: anonymous_idle, ..self.expiry },
             touch_every,
