@@ -29,6 +29,8 @@ pub enum Revocation {
 impl Revocation {
     /// Remembers in `store`, which all nodes have to share. It holds a key for each ended session until the session's
     /// deadline, and no session.
+    /// Its nodes' clocks have to agree: when all sessions of a subject are ended, one that a node whose clock is ahead has just
+    /// made survives.
     ///
     /// ```
     /// # use session_core::{MemoryStore, Revocation};
