@@ -27,10 +27,9 @@ pub enum Revocation {
 }
 
 impl Revocation {
-    /// Remembers in `store`, which all nodes have to share. It holds a key for each ended session until the session's
-    /// deadline, and no session.
-    /// Its nodes' clocks have to agree: when all sessions of a subject are ended, one that a node whose clock is ahead has just
-    /// made survives.
+    /// Remembers in `store`, which all nodes have to share. It holds a key for each ended session, for as long as a session may
+    /// live or be [remembered](crate::SessionManagerBuilder::remember_at_most), and no session. The nodes' clocks have to agree:
+    /// when all sessions of a subject are ended, one survives that a node whose clock is ahead has just made.
     ///
     /// ```
     /// # use session_core::{MemoryStore, Revocation};
