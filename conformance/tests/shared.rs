@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use common::{Browser, LABS, Lab, PATIENT, SECRET, at_once, peek};
 use faults::folder::Folder;
+use serde_json::Value;
 use session_testing::servers::{MariaDb, Postgres, Redis, RedisCluster, RedisSentinel};
 
 const OK: &str = r#"200 {"ok":true}"#;
@@ -51,6 +52,8 @@ async fn handed_over(here: Arc<Lab>, there: Arc<Lab>) {
     assert_eq!(peek(&here, &a.cookie()).await, NOBODY, "{user}: the former cookie is alive");
     assert_eq!(peek(&here, &b.cookie()).await, is("\"there\""), "{user}");
 
+    what_is_built_on_it(&here, &mut b, &user).await;
+
     let renewed = b.cookie();
     b.expect("POST /logout", OK).await;
     for lab in [&here, &there] {
@@ -58,6 +61,33 @@ async fn handed_over(here: Arc<Lab>, there: Arc<Lab>) {
             assert_eq!(peek(lab, cookie).await, NOBODY, "{user}: alive after the logout");
         }
     }
+}
+
+/// Devices, a password, a message and a form's token of one lab at the other one.
+async fn what_is_built_on_it(here: &Arc<Lab>, there: &mut Browser, user: &str) {
+    let who = format!(r#"200 {{"user":"{user}"}}"#);
+    let mut back = Browser { lab: Arc::clone(here), jar: there.jar.clone() };
+    back.expect("POST /flash?m=hello", OK).await;
+    there.expect("GET /flash", r#"200 {"v":[{"level":"info","text":"hello"}]}"#).await;
+    back.expect("GET /flash", r#"200 {"v":[]}"#).await;
+    let token: Value = serde_json::from_slice(&back.send("GET /csrf").await.body).unwrap();
+    let form = format!("csrf_token={}", token["token"].as_str().unwrap());
+    let submitted = there.request("POST /csrf-do").body(form).send().await.unwrap();
+    assert_eq!(submitted.status, 200, "{user}: {}", submitted.text());
+
+    let mut other = Browser::new(here);
+    other.expect(&format!("POST /login?u={user}"), &who).await;
+    let devices: Value = serde_json::from_slice(&there.send("GET /devices").await.body).unwrap();
+    let devices = devices["v"].as_array().unwrap();
+    assert_eq!(devices.len(), 2, "{user}: {devices:?}");
+    let handle = devices.iter().find(|device| device["current"] == false).unwrap()["handle"].as_str().unwrap();
+    there.expect(&format!("POST /devices/end?handle={handle}"), OK).await;
+    other.expect("GET /me", r#"401 {"user":null}"#).await;
+
+    other.expect(&format!("POST /login?u={user}"), &who).await;
+    there.expect(&format!("POST /password?u={user}"), OK).await;
+    other.expect("GET /me", r#"401 {"user":null}"#).await;
+    there.expect("GET /me", &who).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
