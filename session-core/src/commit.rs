@@ -1,7 +1,9 @@
 //! The deed: finds the session a cookie names, and carries a plan out, one atomic store operation a step.
 
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use crate::binding::Binding;
 use crate::changes::Changes;
@@ -213,8 +215,28 @@ impl Machine {
         let revocations = self.revocations.as_deref().ok_or(Error::NotRevocable)?;
         // Another node's clock may be ahead by as much as is tolerated.
         let keep = self.policy.longest() + Duration::from_millis(CLOCK_TOLERANCE_MILLIS);
-        revocations.revoke_all_of(subject, self.clock.now(), keep).await?;
+        let until = self.clock.now();
+        revocations.revoke_all_of(subject, until, keep).await?;
+        self.leave_behind(until).await;
         Ok(None)
+    }
+
+    /// Waits until the clock has moved on: who logs in when this has been acknowledged is not among what was ended. That is
+    /// a millisecond at most; a clock that stands still is a test's.
+    async fn leave_behind(&self, moment: Timestamp) {
+        let started = Instant::now();
+        while self.clock.now() <= moment && started.elapsed() < Duration::from_millis(2) {
+            let mut waited = false;
+            let turn = |context: &mut Context<'_>| {
+                if waited {
+                    return Poll::Ready(());
+                }
+                waited = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            };
+            poll_fn(turn).await;
+        }
     }
 
     /// Ends the session under `key` if it is the subject's, or whosever it is, and says whether there was one.

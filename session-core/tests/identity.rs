@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use session_core::{
-    Error, FlashLevel, Handle, KeyRing, Login, ManualClock, Revocation, Session, SessionManager, SessionStore, Typed,
+    Error, FlashLevel, Handle, KeyRing, Login, ManualClock, MemoryStore, Revocation, Session, SessionManager,
+    SessionStore, Typed,
 };
 
 use common::{Cookies, SECRET, close, stopped, stored, visit};
@@ -90,6 +91,19 @@ async fn sessions_in_cookies_are_ended_together_and_say_that_they_cannot_be_list
     assert_eq!(subject(&manager, &laptop).await, None);
     let forgetful = in_cookies(&clock, Revocation::NoneCopiedCookiesStayValid);
     assert!(matches!(forgetful.end_all("ada").await, Err(Error::NotRevocable)));
+}
+
+#[tokio::test]
+async fn who_logs_in_after_all_was_ended_stays() {
+    let store = MemoryStore::new();
+    let manager = SessionManager::sealed(KeyRing::parse(SECRET).unwrap(), Revocation::kept_in(store)).build().unwrap();
+    for round in 0..200 {
+        let before = login(&manager, "ada").await;
+        manager.end_all("ada").await.unwrap();
+        let after = login(&manager, "ada").await;
+        assert_eq!(subject(&manager, &before).await, None, "{round}");
+        assert_eq!(subject(&manager, &after).await.as_deref(), Some("ada"), "{round}");
+    }
 }
 
 #[tokio::test]
