@@ -276,8 +276,8 @@ fn a_refused_configuration_is_one_line_and_no_lab() {
         &[("LAB_IDLE_MS", "soon")],
         &[("LAB_TOUCH_MS", "1800000")],
         &[("LAB_REVOCATION", "memory:")],
-        &[("LAB_BIND_UA", "reject")],
-        &[("LAB_CROSS_ORIGIN", "1")],
+        &[("LAB_BIND_UA", "sometimes")],
+        &[("LAB_CROSS_ORIGIN", "yes")],
         &[("LAB_MAX_PER_SUBJECT", "0")],
         &[("LAB_STORE_TIMEOUT_MS", "-1")],
     ];
