@@ -5,8 +5,6 @@
 mod common;
 
 use std::convert::Infallible;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 
 use common::{TestStore, cookie, visitor, visits};
 use session_warp::{Error, Session, SessionLayer, optional_session, reject, session, wrap};
@@ -30,27 +28,6 @@ async fn without_wrap_a_session_is_a_500_that_says_nothing() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     // The first two words are warp's.
     assert_eq!(response.body(), "Unhandled rejection: session error");
-}
-
-#[tokio::test]
-async fn without_wrap_the_log_says_which_line_to_add() {
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let log = Log::default();
-    let writer = log.clone();
-    let _guard =
-        tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(move || writer.clone()).finish());
-    request().path("/visit").reply(&visits()).await;
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(text.contains("give them to session_warp::wrap(routes, manager)"), "{text}");
 }
 
 #[tokio::test]
