@@ -144,17 +144,14 @@ impl Machine {
                 Ok(Some(Base { id, record, version: Version::FIRST, times, first, theirs: now, ours: now, retired }))
             }
             Content::Reference(id) => {
-                let fingerprint = self.fingerprint(&id, &id);
-                let base = self.load(id, retired).await;
-                match &base {
-                    Ok(None) => self.emit(Happening::from(Event::Unknown).to(fingerprint)),
-                    Err(error) if error.is_unreadable() => {
-                        self.emit(Happening::from(Event::Unreadable).to(fingerprint));
-                        return Ok(None);
-                    }
-                    _ => {}
-                }
-                Ok(base?)
+                let base = self.load(&id, retired).await;
+                let event = match &base {
+                    Ok(None) => Event::Unknown,
+                    Err(error) if error.is_unreadable() => Event::Unreadable,
+                    _ => return Ok(base?),
+                };
+                self.emit(Happening::from(event).to(self.fingerprint(&id, &id)));
+                Ok(None)
             }
         }
     }
@@ -183,13 +180,13 @@ impl Machine {
         Ok(record)
     }
 
-    async fn load(&self, id: SessionId, retired: bool) -> Result<Option<Base>, StoreError> {
+    async fn load(&self, id: &SessionId, retired: bool) -> Result<Option<Base>, StoreError> {
         let Some(store) = self.store() else { return Ok(None) };
         let loaded = store.load(&id.store_key()).await?;
         let ours = self.clock.now();
         Ok(loaded.map(|Loaded { record, version, times, now }| Base {
             first: id.clone(),
-            id,
+            id: id.clone(),
             record,
             version,
             times,
@@ -359,7 +356,7 @@ impl Machine {
 
     async fn reload(&self, progress: &mut Progress) -> Result<(), Error> {
         if let Some(Base { id, retired, .. }) = &progress.base {
-            progress.base = match self.load(id.clone(), *retired).await {
+            progress.base = match self.load(id, *retired).await {
                 Err(error) if error.is_unreadable() => None,
                 base => base?,
             };

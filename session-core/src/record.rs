@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -118,17 +118,7 @@ impl Record {
     }
 
     pub(crate) fn own(&self) -> &Own {
-        static NOTHING: Own = Own {
-            authenticated: None,
-            spared: None,
-            renewed: None,
-            stamp: None,
-            agent: None,
-            label: None,
-            remembered: false,
-            flashes: Vec::new(),
-            csrf: Vec::new(),
-        };
+        static NOTHING: LazyLock<Own> = LazyLock::new(Own::default);
         self.own.as_deref().unwrap_or(&NOTHING)
     }
 

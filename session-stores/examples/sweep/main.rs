@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! cargo run --release -p session-stores --example sweep -- memory:
-//! cargo run --release -p session-stores --example sweep -- sqlite:/tmp/sweep.db 200000
+//! cargo run --release -p session-stores --example sweep -- sqlite:sweep.db 200000
 //! cargo run --release -p session-stores --features postgres --example sweep -- postgres://postgres@localhost/empty
 //! ```
 //!
