@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisConnectionInfo};
+use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisConnectionInfo, from_redis_value};
 use tokio::time::timeout;
 
 use crate::failure::Failure;
@@ -88,12 +88,18 @@ impl Sentinels {
         // In the midst of a failover the first one names the new primary already, and the second one still the old.
         question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.service);
         question.cmd("SENTINEL").arg("MASTER").arg(&self.service);
-        let (named, facts): (Option<(String, u16)>, HashMap<String, String>) =
-            question.query_async(&mut connection).await.map_err(Failure::NotConnected)?;
-        let epoch = facts.get("config-epoch").and_then(|epoch| epoch.parse().ok());
-        match (named, epoch) {
-            (Some((host, port)), Some(epoch)) => Ok(Primary { epoch, host, port }),
-            _ => Err(Failure::NoPrimary),
+        // One by one: what a whole pipeline fails with doesn't say whether it was for the lack of a password.
+        let answers = connection.send_packed_commands(&question, 0, 2).await.map_err(Failure::NotConnected)?;
+        let mut answers = answers.into_iter().map(|answer| answer.extract_error().map_err(Failure::NotConnected));
+        let named = answers.next().ok_or(Failure::Answer)??;
+        let Some((host, port)) = from_redis_value::<Option<(String, u16)>>(named).map_err(|_| Failure::Answer)? else {
+            return Err(Failure::NoPrimary);
+        };
+        let facts = answers.next().ok_or(Failure::Answer)??;
+        let facts: HashMap<String, String> = from_redis_value(facts).map_err(|_| Failure::Answer)?;
+        match facts.get("config-epoch").and_then(|epoch| epoch.parse().ok()) {
+            Some(epoch) => Ok(Primary { epoch, host, port }),
+            None => Err(Failure::Answer),
         }
     }
 }
