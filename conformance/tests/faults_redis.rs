@@ -182,7 +182,7 @@ async fn without_its_index_a_session_is_not_found_by_its_subject() {
     let Some(redis) = Redis::start() else { return };
     let store = session_stores::connect(&format!("{}?timeout_ms=10000", redis.url())).await.unwrap();
     let (keys, mut record) = ([[1; 32], [2; 32]].map(StoreKey::from_bytes), Record::new(Expiry::default()));
-    record.subject = Some("ada".to_owned());
+    record.subject = Some("ada".into());
     for key in &keys {
         store.create(key, &record, SubjectLimit::None).await.unwrap();
         assert_eq!(redis.ask(&["DEL", "session:{of:ada}"]).unwrap(), "1");

@@ -4,21 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::clock::millis;
 use crate::csrf::{self, CsrfSecret};
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::flash::Flash;
 use crate::login::Login;
-use crate::record::{Record, Values};
+use crate::record::Record;
+use crate::values::{Values, is_same};
 
-/// An update closure with its type forgotten: from the value that is there to the one that shall be.
-pub(crate) type Apply = Arc<dyn Fn(Option<&Value>) -> Result<Value, Error> + Send + Sync>;
+/// An update closure with its type forgotten: from the JSON that is there to the one that shall be.
+pub(crate) type Apply = Arc<dyn Fn(Option<&str>) -> Result<String, Error> + Send + Sync>;
 
 /// The same for several keys at once: those that change, and to what.
-pub(crate) type Merge = Arc<dyn Fn(&Values) -> Result<Vec<(String, Option<Value>)>, Error> + Send + Sync>;
+pub(crate) type Merge = Arc<dyn Fn(&Values) -> Result<Vec<(String, Option<String>)>, Error> + Send + Sync>;
 
 /// One step.
 #[derive(Clone)]
@@ -26,7 +25,8 @@ pub(crate) enum Change {
     Clear,
     Csrf(CsrfSecret),
     Flash(Flash),
-    Insert(String, Value),
+    /// A key and the JSON of its value.
+    Insert(String, String),
     Label(String),
     Login(Login),
     Merge(Merge),
@@ -89,10 +89,7 @@ impl Change {
         match self {
             Self::Clear if record.values().is_empty() => {}
             Self::Clear => record.values_mut().clear(),
-            Self::Insert(key, value) if record.values().get(key) == Some(value) => {}
-            Self::Insert(key, value) => {
-                record.values_mut().insert(key.clone(), value.clone());
-            }
+            Self::Insert(key, json) => insert(record, key, json),
             Self::Csrf(secret) => record.change_own(|own| csrf::keep(&mut own.csrf, *secret)),
             Self::Flash(flash) => record.change_own(|own| own.flashes.push(flash.clone())),
             Self::Label(label) => record.change_own(|own| own.label = Some(label.clone())),
@@ -102,7 +99,7 @@ impl Change {
                     record.values_mut().clear();
                     record.change_own(|own| own.flashes.clear());
                 }
-                record.subject = Some(subject.clone());
+                record.subject = Some(Arc::clone(subject));
                 record.change_own(|own| {
                     own.authenticated = Some(millis(age));
                     own.stamp.clone_from(stamp);
@@ -114,10 +111,11 @@ impl Change {
                 record.expiry = Expiry { idle: policy.idle, lifetime: age.saturating_add(policy.lifetime) };
             }
             Self::Merge(merge) => {
-                for (key, value) in merge(record.values())? {
-                    let change =
-                        value.map_or_else(|| Self::Remove(key.clone()), |value| Self::Insert(key.clone(), value));
-                    change.apply(record, age, policy)?;
+                for (key, json) in merge(record.values())? {
+                    match json {
+                        Some(json) => insert(record, &key, &json),
+                        None => remove(record, &key),
+                    }
                 }
             }
             Self::Remember(lifetime) => {
@@ -131,15 +129,12 @@ impl Change {
                     }
                 }
             }),
-            Self::Remove(key) if !record.values().contains_key(key) => {}
-            Self::Remove(key) => {
-                record.values_mut().remove(key);
-            }
+            Self::Remove(key) => remove(record, key),
             // The moment itself is still among what was ended.
             Self::Spare => record.change_own(|own| own.spared = Some(millis(age) + 1)),
             Self::Update(key, apply) => {
-                let value = apply(record.values().get(key))?;
-                Self::Insert(key.clone(), value).apply(record, age, policy)?;
+                let json = apply(record.values().json(key))?;
+                insert(record, key, &json);
             }
         }
         Ok(())
@@ -151,6 +146,17 @@ impl Change {
             _ => None,
         }
     }
+}
+
+/// What is there already stays as it is written.
+fn insert(record: &mut Record, key: &str, json: &str) {
+    if !record.values().json(key).is_some_and(|there| is_same(there, json)) {
+        record.values_mut().insert_json(key, json);
+    }
+}
+
+fn remove(record: &mut Record, key: &str) {
+    record.values_mut().remove(key);
 }
 
 impl fmt::Debug for Change {

@@ -151,8 +151,8 @@ impl<S> Encrypted<S> {
     }
 
     fn open(&self, key: &StoreKey, mut row: Loaded) -> Result<Loaded, Unopened> {
-        let sealed = row.record.values().get(VALUE).and_then(|value| value.as_str()).ok_or(Unopened::Unencrypted)?;
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Unopened::Unencrypted)?;
+        let sealed: Option<String> = row.record.values().decode(VALUE).and_then(Result::ok);
+        let bytes = URL_SAFE_NO_PAD.decode(sealed.ok_or(Unopened::Unencrypted)?).map_err(|_| Unopened::Unencrypted)?;
         let Some((&[FORMAT], rest)) = bytes.split_first_chunk() else { return Err(Unopened::Unencrypted) };
         let (id, rest) = rest.split_first_chunk::<KEY_ID_LENGTH>().ok_or(Unopened::Changed)?;
         let (nonce, sealed) = rest.split_first_chunk().ok_or(Unopened::Changed)?;
@@ -179,13 +179,13 @@ impl RowKey {
 
     fn seal(&self, nonce: [u8; Xaes::NONCE_LENGTH], key: &StoreKey, version: Version, record: &Record) -> Record {
         let mut row = Record::new(record.expiry);
-        row.subject = record.subject.as_deref().map(|subject| self.pseudonym(subject));
+        row.subject = record.subject.as_deref().map(|subject| self.pseudonym(subject).into());
         // JSON may end in blanks, so they are the padding.
         let mut json = record.to_json();
         json.resize(json.len().next_multiple_of(BLOCK), b' ');
         let sealed = self.cipher.seal(nonce, &json, &self.context(key, version, &row));
         let bytes = [&[FORMAT][..], &self.id, &nonce, &sealed].concat();
-        row.values_mut().insert(VALUE.to_owned(), URL_SAFE_NO_PAD.encode(bytes).into());
+        row.values_mut().insert(VALUE, URL_SAFE_NO_PAD.encode(bytes));
         row
     }
 

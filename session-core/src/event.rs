@@ -189,7 +189,7 @@ impl<'a> Happening<'a> {
     ///     fn observe(&self, happening: &Happening<'_>) {
     ///         if let (Event::Destroyed, Some(ended)) = (happening.event(), happening.record()) {
     ///             assert_eq!(ended.subject.as_deref(), Some("ada"));
-    ///             assert_eq!(ended.values()["cart"], "tea");
+    ///             assert_eq!(ended.values().get("cart").unwrap(), "tea");
     ///         }
     ///     }
     /// }

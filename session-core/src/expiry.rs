@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Timestamp, millis};
+use crate::clock::Timestamp;
 
 /// The two limits of one session. Both travel with its record, so a changed configuration applies to new
 /// logins and never stretches a session that is already out there.
@@ -29,25 +29,6 @@ impl Default for Expiry {
     /// (NIST SP 800-63B: 12 hours at AAL2 and AAL3).
     fn default() -> Self {
         Self { idle: Duration::from_secs(30 * 60), lifetime: Duration::from_secs(12 * 60 * 60) }
-    }
-}
-
-/// On paper two whole numbers of milliseconds, so that people and other languages can read them.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct WrittenExpiry {
-    idle: u64,
-    lifetime: u64,
-}
-
-impl From<Expiry> for WrittenExpiry {
-    fn from(expiry: Expiry) -> Self {
-        Self { idle: millis(expiry.idle), lifetime: millis(expiry.lifetime) }
-    }
-}
-
-impl From<WrittenExpiry> for Expiry {
-    fn from(written: WrittenExpiry) -> Self {
-        Self { idle: Duration::from_millis(written.idle), lifetime: Duration::from_millis(written.lifetime) }
     }
 }
 

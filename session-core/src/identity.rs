@@ -110,7 +110,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn subject(&self) -> Option<String> {
-        self.0.view().subject
+        self.0.view().subject.as_deref().map(str::to_owned)
     }
 
     /// Makes this the session of a subject whom you have just authenticated. It gets a new id, in the same store operation,

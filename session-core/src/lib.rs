@@ -22,6 +22,7 @@ mod login;
 
 mod expiry;
 mod record;
+mod values;
 
 // how it travels
 mod crypto;
@@ -97,11 +98,12 @@ pub use crate::manager::{Revocation, SessionManager, SessionManagerBuilder};
 pub use crate::memory::MemoryStore;
 pub use crate::passage::{Door, Passage};
 pub use crate::random::{OsRandom, Random};
-pub use crate::record::{Record, RecordError, Values};
+pub use crate::record::{Record, RecordError};
 pub use crate::session::Session;
 pub use crate::session_key::SessionKey;
 pub use crate::settings::Settings;
 pub use crate::slot::Slot;
 pub use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
 pub use crate::typed::Typed;
+pub use crate::values::Values;
 pub use crate::verb::Verb;

@@ -1,6 +1,7 @@
 //! A proof of who somebody is.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +17,7 @@ use sha2::{Digest, Sha256};
 /// ```
 #[derive(Clone)]
 pub struct Login {
-    pub(crate) subject: String,
+    pub(crate) subject: Arc<str>,
     pub(crate) stamp: Option<String>,
 }
 
@@ -31,7 +32,7 @@ impl Login {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn new(subject: impl Into<String>) -> Self {
-        Self { subject: subject.into(), stamp: None }
+        Self { subject: subject.into().into(), stamp: None }
     }
 
     /// What the login rests on: the stored hash of the password, or anything that changes when the credential does. The

@@ -136,8 +136,6 @@ pub(crate) fn plan(
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::Value;
-
     use super::*;
     use crate::changes::Change;
 
@@ -156,9 +154,9 @@ mod tests {
 
     fn record(subject: Option<&str>, values: &[(&str, u64)]) -> Record {
         let mut record = Record::new(POLICY.expiry);
-        record.subject = subject.map(str::to_owned);
+        record.subject = subject.map(Into::into);
         for (key, value) in values {
-            record.values_mut().insert((*key).to_owned(), (*value).into());
+            record.values_mut().insert(key, *value);
         }
         record
     }
@@ -178,7 +176,7 @@ mod tests {
     }
 
     fn insert(key: &str, value: u64) -> Change {
-        Change::Insert(key.to_owned(), value.into())
+        Change::Insert(key.to_owned(), value.to_string())
     }
 
     fn login(subject: &str) -> Change {
@@ -188,7 +186,7 @@ mod tests {
     fn increment(key: &str) -> Change {
         Change::Update(
             key.to_owned(),
-            Arc::new(|value| Ok(Value::from(value.and_then(Value::as_u64).unwrap_or(0) + 1))),
+            Arc::new(|json| Ok((json.map_or(0, |json| json.parse::<u64>().unwrap()) + 1).to_string())),
         )
     }
 

@@ -1,19 +1,17 @@
 //! What a store keeps of a session, and how it is written down.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::clock::millis;
 use crate::csrf::CsrfSecret;
-use crate::expiry::{Expiry, WrittenExpiry};
+use crate::expiry::Expiry;
 use crate::flash::Flash;
-
-/// The values of a session by their keys.
-pub type Values = BTreeMap<String, Value>;
+use crate::values::Values;
 
 /// One session as stores see it: who, for how long, and the application's values. No id, no cookie.
 ///
@@ -23,8 +21,8 @@ pub type Values = BTreeMap<String, Value>;
 /// use session_core::{Expiry, Record};
 ///
 /// let mut record = Record::new(Expiry::default());
-/// record.subject = Some("ada".to_owned());
-/// record.values_mut().insert("n".to_owned(), 1.into());
+/// record.subject = Some("ada".into());
+/// record.values_mut().insert("n", 1);
 ///
 /// let json = record.to_json();
 /// assert_eq!(Record::from_json(&json)?, record);
@@ -33,10 +31,10 @@ pub type Values = BTreeMap<String, Value>;
 #[derive(Clone, PartialEq)]
 pub struct Record {
     /// Who is logged in, as the application names its users.
-    pub subject: Option<String>,
+    pub subject: Option<Arc<str>>,
     /// The limits this session was made with.
     pub expiry: Expiry,
-    values: Arc<Values>,
+    values: Values,
     /// None as long as there is nothing.
     own: Option<Arc<Own>>,
 }
@@ -91,7 +89,7 @@ impl Record {
     /// ```
     #[must_use]
     pub fn new(expiry: Expiry) -> Self {
-        Self { subject: None, expiry, values: Arc::default(), own: None }
+        Self { subject: None, expiry, values: Values::default(), own: None }
     }
 
     /// The values.
@@ -101,7 +99,7 @@ impl Record {
     /// assert!(Record::new(Expiry::default()).values().is_empty());
     /// ```
     #[must_use]
-    pub fn values(&self) -> &Values {
+    pub const fn values(&self) -> &Values {
         &self.values
     }
 
@@ -110,11 +108,11 @@ impl Record {
     /// ```
     /// # use session_core::{Expiry, Record};
     /// let mut record = Record::new(Expiry::default());
-    /// record.values_mut().insert("k".to_owned(), true.into());
+    /// record.values_mut().insert("k", true);
     /// assert_eq!(record.values().len(), 1);
     /// ```
-    pub fn values_mut(&mut self) -> &mut Values {
-        Arc::make_mut(&mut self.values)
+    pub const fn values_mut(&mut self) -> &mut Values {
+        &mut self.values
     }
 
     pub(crate) fn own(&self) -> &Own {
@@ -131,16 +129,12 @@ impl Record {
         outcome
     }
 
-    pub(crate) fn shared_values(&self) -> Arc<Values> {
-        Arc::clone(&self.values)
-    }
-
     /// Whether there is nothing worth storing: nobody logged in, no value, no message, no token for a form.
     ///
     /// ```
     /// # use session_core::{Expiry, Record};
     /// let mut record = Record::new(Expiry::default());
-    /// record.subject = Some("ada".to_owned());
+    /// record.subject = Some("ada".into());
     /// assert!(!record.is_blank());
     /// ```
     #[must_use]
@@ -157,9 +151,11 @@ impl Record {
     /// ```
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let mut json = Vec::new();
+        let mut json = String::with_capacity(self.values.size() + ROOM);
+        json.push('{');
         self.write(&mut json);
-        json
+        json.push('}');
+        json.into_bytes()
     }
 
     /// The length of [`Record::to_json`] in bytes, without building it.
@@ -171,24 +167,36 @@ impl Record {
     /// ```
     #[must_use]
     pub fn size(&self) -> usize {
-        struct Counter(usize);
-        impl io::Write for Counter {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0 += bytes.len();
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let mut counter = Counter(0);
-        self.write(&mut counter);
-        counter.0
+        let mut around = String::with_capacity(ROOM);
+        self.write_head(&mut around);
+        self.write_own(&mut around);
+        self.values.size() + around.len() + "{}".len()
     }
 
-    fn write(&self, to: impl io::Write) {
-        serde_json::to_writer(to, &Writing::from(self))
-            .expect("values are JSON already and the sinks above can't fail");
+    /// The members of the JSON object, so that others may stand beside them.
+    pub(crate) fn write(&self, to: &mut String) {
+        self.write_head(to);
+        self.values.write(to);
+        self.write_own(to);
+    }
+
+    fn write_head(&self, to: &mut String) {
+        let subject = self.subject.as_deref().map_or_else(|| "null".to_owned(), |subject| json(&subject));
+        let (idle, lifetime) = (millis(self.expiry.idle), millis(self.expiry.lifetime));
+        // Writing to a String can't fail.
+        let _ = write!(
+            to,
+            r#""format":{},"subject":{subject},"idle":{idle},"lifetime":{lifetime},"values":"#,
+            Self::FORMAT
+        );
+    }
+
+    fn write_own(&self, to: &mut String) {
+        if let Some(own) = &self.own {
+            let json = json(&**own);
+            to.push(',');
+            to.push_str(&json[1..json.len() - 1]);
+        }
     }
 
     /// Reads what [`Record::to_json`] wrote, in this or an earlier version.
@@ -203,13 +211,22 @@ impl Record {
     /// assert_eq!(Record::from_json(br#"{"format":9}"#), Err(RecordError::Format(9)));
     /// ```
     pub fn from_json(json: &[u8]) -> Result<Self, RecordError> {
-        let Head { format } = serde_json::from_slice(json).map_err(|_| RecordError::Malformed)?;
-        if format != Self::FORMAT {
-            return Err(RecordError::Format(format));
+        match serde_json::from_slice::<Written>(json) {
+            Ok(written) if written.format == Self::FORMAT => Ok(written.into()),
+            // Another format may have other members, too.
+            _ => match serde_json::from_slice(json) {
+                Ok(Head { format }) if format != Self::FORMAT => Err(RecordError::Format(format)),
+                _ => Err(RecordError::Malformed),
+            },
         }
-        let written: Written = serde_json::from_slice(json).map_err(|_| RecordError::Malformed)?;
-        Ok(written.into())
     }
+}
+
+/// What is around the values of most sessions, in bytes.
+const ROOM: usize = 256;
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("text, numbers and lists of them are JSON")
 }
 
 impl fmt::Debug for Record {
@@ -243,34 +260,12 @@ struct Head {
     format: u64,
 }
 
-#[derive(Serialize)]
-pub(crate) struct Writing<'a> {
-    format: u64,
-    subject: Option<&'a str>,
-    #[serde(flatten)]
-    expiry: WrittenExpiry,
-    values: &'a Values,
-    #[serde(flatten)]
-    own: Option<&'a Own>,
-}
-
-impl<'a> From<&'a Record> for Writing<'a> {
-    fn from(record: &'a Record) -> Self {
-        Self {
-            format: Record::FORMAT,
-            subject: record.subject.as_deref(),
-            expiry: record.expiry.into(),
-            values: &record.values,
-            own: record.own.as_deref(),
-        }
-    }
-}
-
 #[derive(Deserialize)]
-pub(crate) struct Written {
+struct Written {
+    format: u64,
     subject: Option<String>,
-    #[serde(flatten)]
-    expiry: WrittenExpiry,
+    idle: u64,
+    lifetime: u64,
     values: Values,
     #[serde(flatten)]
     own: Own,
@@ -278,9 +273,10 @@ pub(crate) struct Written {
 
 impl From<Written> for Record {
     fn from(written: Written) -> Self {
-        let Written { subject, expiry, values, own } = written;
+        let Written { subject, idle, lifetime, values, own, .. } = written;
+        let expiry = Expiry { idle: Duration::from_millis(idle), lifetime: Duration::from_millis(lifetime) };
         let own = (own != Own::default()).then(|| Arc::new(own));
-        Self { subject, expiry: expiry.into(), values: Arc::new(values), own }
+        Self { subject: subject.map(Into::into), expiry, values, own }
     }
 }
 
@@ -290,8 +286,8 @@ mod tests {
 
     fn sample() -> Record {
         let mut record = Record::new(Expiry::default());
-        record.subject = Some("ada".to_owned());
-        record.values_mut().insert("cart".to_owned(), serde_json::json!({ "items": [1, 2], "note": "tea & co" }));
+        record.subject = Some("ada".into());
+        record.values_mut().insert("cart", serde_json::json!({ "items": [1, 2], "note": "tea & co" }));
         record
     }
 

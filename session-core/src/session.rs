@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::binding::Agent;
 use crate::changes::Change;
@@ -61,8 +60,7 @@ impl Session {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
-        let values = self.0.values();
-        values.get(key).map(|value| read(key, value)).transpose()
+        self.0.values().json(key).map(|json| read(key, json)).transpose()
     }
 
     /// Writes a value. Writing what is there already is no change.
@@ -79,8 +77,8 @@ impl Session {
     /// ```
     pub fn insert(&self, key: impl Into<String>, value: impl Serialize) -> Result<(), Error> {
         let key = key.into();
-        let value = write(&key, value)?;
-        self.0.change(Change::Insert(key, value))
+        let json = write(&key, value)?;
+        self.0.change(Change::Insert(key, json))
     }
 
     /// Changes a value in a way that survives concurrent requests, and returns it as this request sees it. The value
@@ -106,15 +104,15 @@ impl Session {
         let key = key.into();
         let apply = {
             let key = key.clone();
-            move |value: Option<&Value>| {
-                let mut value: T = value.map_or_else(|| Ok(T::default()), |value| read(&key, value))?;
+            move |json: Option<&str>| {
+                let mut value: T = json.map_or_else(|| Ok(T::default()), |json| read(&key, json))?;
                 change(&mut value);
                 write(&key, value)
             }
         };
         let change = Change::Update(key.clone(), Arc::new(apply));
         let view = self.0.change_with(&change)?;
-        view.values().get(&key).map_or_else(|| Ok(T::default()), |value| read(&key, value))
+        view.values().json(&key).map_or_else(|| Ok(T::default()), |json| read(&key, json))
     }
 
     /// Removes a value and returns it.
@@ -198,7 +196,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
-        self.0.values().keys().cloned().collect()
+        self.0.values().keys().map(str::to_owned).collect()
     }
 
     /// How many values there are.
@@ -499,26 +497,26 @@ impl fmt::Debug for Session {
     }
 }
 
-fn write(key: &str, value: impl Serialize) -> Result<Value, Error> {
-    serde_json::to_value(value).map_err(|_| Error::NotSerializable { key: key.to_owned() })
+fn write(key: &str, value: impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(&value).map_err(|_| Error::NotSerializable { key: key.to_owned() })
 }
 
 /// The driver's own words would quote the value, so the error names types only.
-pub(crate) fn read<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T, Error> {
-    T::deserialize(value).map_err(|_| Error::WrongType {
+pub(crate) fn read<T: DeserializeOwned>(key: &str, json: &str) -> Result<T, Error> {
+    serde_json::from_str(json).map_err(|_| Error::WrongType {
         key: key.to_owned(),
         expected: type_name::<T>(),
-        found: kind(value),
+        found: kind(json),
     })
 }
 
-pub(crate) const fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+pub(crate) fn kind(json: &str) -> &'static str {
+    match json.as_bytes().first() {
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'"') => "a string",
+        Some(b'[') => "an array",
+        Some(b'{') => "an object",
+        _ => "a number",
     }
 }

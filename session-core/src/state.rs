@@ -15,8 +15,9 @@ use crate::expiry::Times;
 use crate::head::{Effects, SetCookie};
 use crate::id::StoreKey;
 use crate::plan::{Answer, Base, Plan};
-use crate::record::{Record, Values};
+use crate::record::Record;
 use crate::store::SessionStore;
+use crate::values::Values;
 
 /// What all clones of a session share.
 pub(crate) struct Shared {
@@ -334,8 +335,8 @@ impl Shared {
         state.ends() || state.base.is_none()
     }
 
-    pub(crate) fn values(&self) -> Arc<Values> {
-        self.state().view.shared_values()
+    pub(crate) fn values(&self) -> Values {
+        self.state().view.values().clone()
     }
 
     /// The record as the handler sees it. Clones share their values.

@@ -11,15 +11,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::clock::Timestamp;
 use crate::crypto::{Mac, TAG_LENGTH, Xaes};
 use crate::error::Error;
 use crate::expiry::Times;
 use crate::id::SessionId;
 use crate::key::{KeyRing, Secret};
 use crate::random::Random;
-use crate::record::{Record, Writing, Written};
+use crate::record::Record;
 
 /// No token in one cookie is longer: a browser drops cookies beyond 4,096 bytes.
 const LONGEST_IN_ONE: usize = 4096;
@@ -236,49 +237,37 @@ pub(crate) fn context(fields: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-#[derive(Serialize)]
-struct WritingEnvelope<'a> {
+/// What stands beside a record's own members.
+#[derive(Deserialize)]
+struct Beside {
     id: String,
     /// Left out as long as it is the id.
-    #[serde(skip_serializing_if = "Option::is_none")]
     first: Option<String>,
-    #[serde(flatten)]
-    times: Times,
-    #[serde(flatten)]
-    record: Writing<'a>,
-}
-
-#[derive(Deserialize)]
-struct WrittenEnvelope {
-    format: u64,
-    id: String,
-    first: Option<String>,
-    #[serde(flatten)]
-    times: Times,
-    #[serde(flatten)]
-    record: Written,
+    created: Timestamp,
+    seen: Timestamp,
+    expires: Timestamp,
 }
 
 impl Envelope {
     fn to_json(&self) -> Vec<u8> {
-        let renewed = self.first.as_bytes() != self.id.as_bytes();
-        let writing = WritingEnvelope {
-            id: written_id(&self.id),
-            first: renewed.then(|| written_id(&self.first)),
-            times: self.times,
-            record: (&self.record).into(),
-        };
-        serde_json::to_vec(&writing).expect("values are JSON already")
+        let mut json = format!(r#"{{"id":"{}","#, written_id(&self.id));
+        if self.first.as_bytes() != self.id.as_bytes() {
+            json.push_str(&format!(r#""first":"{}","#, written_id(&self.first)));
+        }
+        let [created, seen, expires] =
+            [self.times.created, self.times.seen, self.times.expires].map(Timestamp::as_millis);
+        json.push_str(&format!(r#""created":{created},"seen":{seen},"expires":{expires},"#));
+        self.record.write(&mut json);
+        json.push('}');
+        json.into_bytes()
     }
 
     fn from_json(json: &[u8]) -> Option<Self> {
-        let written: WrittenEnvelope = serde_json::from_slice(json).ok()?;
-        if written.format != Record::FORMAT {
-            return None;
-        }
-        let id = read_id(&written.id)?;
-        let first = written.first.map_or(Some(id.clone()), |first| read_id(&first))?;
-        Some(Self { id, times: written.times, record: written.record.into(), first })
+        let record = Record::from_json(json).ok()?;
+        let Beside { id, first, created, seen, expires } = serde_json::from_slice(json).ok()?;
+        let id = read_id(&id)?;
+        let first = first.map_or(Some(id.clone()), |first| read_id(&first))?;
+        Some(Self { id, times: Times { created, seen, expires }, record, first })
     }
 }
 

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::changes::Change;
 use crate::error::Error;
-use crate::record::Values;
-use crate::session::{Session, read};
+use crate::session::{Session, kind, read};
+use crate::values::Values;
 
 /// The session read as a `T`, whose fields are the session's keys: typed and untyped access see the same session, two requests
 /// that change different fields both count, and fields that an older or newer program doesn't know are left alone. A field
@@ -88,7 +88,7 @@ impl<T: Serialize + DeserializeOwned + Default> Typed<T> {
             let gone = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), None));
             let gone: Vec<_> = gone.collect();
             let changed = after.into_iter().filter(|(key, value)| before.get(key) != Some(value));
-            Ok(changed.map(|(key, value)| (key, Some(value))).chain(gone).collect())
+            Ok(changed.map(|(key, value)| (key, Some(value.to_string()))).chain(gone).collect())
         };
         let view = self.session.0.change_with(&Change::Merge(Arc::new(merge)))?;
         self.value = merged(view.values())?;
@@ -132,34 +132,21 @@ impl Session {
 /// The defaults, with what is there in their places. Each field is read by itself, so that an error names it.
 fn merged<T: Serialize + DeserializeOwned + Default>(values: &Values) -> Result<T, Error> {
     let mut fields = fields(&T::default())?;
-    for (key, value) in &mut fields {
-        if let Some(there) = values.get(key) {
-            value.clone_from(there);
-        }
-    }
     // What a default leaves out may be there all the same.
-    for (key, value) in values {
-        if !fields.contains_key(key) {
-            fields.insert(key.clone(), value.clone());
-        }
+    for (key, json) in values.iter() {
+        fields.insert(key.to_owned(), read(key, json)?);
     }
-    let whole = Value::Object(fields);
-    T::deserialize(&whole).map_err(|_| wrong_field::<T>(values))
+    T::deserialize(Value::Object(fields)).map_err(|_| wrong_field::<T>(values))
 }
 
 /// Which of the values it is that doesn't fit: the first one without which the rest does.
 fn wrong_field<T: Serialize + DeserializeOwned + Default>(values: &Values) -> Error {
     let defaults = fields(&T::default()).unwrap_or_default();
-    for (key, value) in values {
+    for (key, json) in values.iter() {
         let mut one = defaults.clone();
-        one.insert(key.clone(), value.clone());
-        if let Err(error) = read::<T>(key, &Value::Object(one)) {
-            return match error {
-                Error::WrongType { key, expected, .. } => {
-                    Error::WrongType { key, expected, found: crate::session::kind(value) }
-                }
-                other => other,
-            };
+        one.extend(values.get(key).map(|value| (key.to_owned(), value)));
+        if T::deserialize(Value::Object(one)).is_err() {
+            return Error::WrongType { key: key.to_owned(), expected: std::any::type_name::<T>(), found: kind(json) };
         }
     }
     Error::NotSerializable { key: std::any::type_name::<T>().to_owned() }

@@ -268,8 +268,8 @@ async fn print_the_rest(paper: &Paper, secrets: &mut Secrets) {
         }
     }
     let mut record = Record::new(Expiry::default());
-    record.subject = Some(SUBJECT.to_owned());
-    record.values_mut().insert("text".to_owned(), VALUE.into());
+    record.subject = Some(SUBJECT.into());
+    record.values_mut().insert("text", VALUE);
     let bytes: [u8; 32] = Sha256::digest(b"a key of a store").into();
     let key = StoreKey::from_bytes(bytes);
     secrets.bytes("store key", &bytes);

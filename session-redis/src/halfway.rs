@@ -46,7 +46,7 @@ mod tests {
 
     fn record(subject: Option<&str>) -> Record {
         let mut record = Record::new(Expiry::default());
-        record.subject = subject.map(str::to_owned);
+        record.subject = subject.map(Into::into);
         record
     }
 

@@ -24,8 +24,8 @@ fn key(number: u8) -> StoreKey {
 
 fn record() -> Record {
     let mut record = Record::new(Expiry::default());
-    record.subject = Some("ada".to_owned());
-    record.values_mut().insert("n".to_owned(), 1.into());
+    record.subject = Some("ada".into());
+    record.values_mut().insert("n", 1);
     record
 }
 

@@ -28,8 +28,8 @@ fn key(number: u8) -> StoreKey {
 
 fn record(subject: &str) -> Record {
     let mut record = Record::new(Expiry::default());
-    record.subject = Some(subject.to_owned());
-    record.values_mut().insert("favourite dish".to_owned(), "sauerbraten".into());
+    record.subject = Some(subject.into());
+    record.values_mut().insert("favourite dish", "sauerbraten");
     record
 }
 

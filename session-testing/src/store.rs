@@ -195,14 +195,14 @@ fn record(n: u64) -> Record {
 
 fn living(n: u64, idle: Duration, lifetime: Duration) -> Record {
     let mut record = Record::new(Expiry { idle, lifetime });
-    record.subject = Some("ada".to_owned());
-    record.values_mut().insert("n".to_owned(), n.into());
+    record.subject = Some("ada".into());
+    record.values_mut().insert("n", n);
     record
 }
 
 /// The same record, of somebody else, or of nobody.
 fn owned(subject: Option<&str>, mut record: Record) -> Record {
-    record.subject = subject.map(str::to_owned);
+    record.subject = subject.map(Into::into);
     record
 }
 

@@ -28,8 +28,8 @@ fn key(number: u8) -> StoreKey {
 
 fn record(subject: Option<&str>) -> Record {
     let mut record = Record::new(Expiry::default());
-    record.subject = subject.map(str::to_owned);
-    record.values_mut().insert("note".to_owned(), "tea & co".into());
+    record.subject = subject.map(Into::into);
+    record.values_mut().insert("note", "tea & co");
     record
 }
 
@@ -77,7 +77,7 @@ async fn what_was_sealed_opens_after_each_kind_of_write() {
     let (store, mut record) = (bench.under(&[1]), record(Some("ada")));
     assert_eq!(store.create(&key(1), &record, NONE).await.unwrap(), Create::Created);
     assert_eq!(store.load(&key(1)).await.unwrap().unwrap().record, record);
-    record.values_mut().insert("n".to_owned(), 2.into());
+    record.values_mut().insert("n", 2);
     assert_eq!(store.update(&key(1), &record, Version::FIRST).await.unwrap(), Update::Updated);
     assert_eq!(store.touch(&key(1)).await.unwrap(), Touch::Touched);
     assert_eq!(store.load(&key(1)).await.unwrap().unwrap().record, record);
@@ -95,7 +95,7 @@ async fn a_row_shows_neither_values_nor_subject_and_its_length_little() {
     let mut lengths = HashSet::new();
     for (number, note) in (1..).zip(["", "t", "tea", "tea & co", "tea and biscuits"]) {
         let mut record = record(Some("ada"));
-        record.values_mut().insert("note".to_owned(), note.into());
+        record.values_mut().insert("note", note);
         store.create(&key(number), &record, NONE).await.unwrap();
         let row = bench.inner.load(&key(number)).await.unwrap().unwrap().record;
         let json = String::from_utf8(row.to_json()).unwrap();
@@ -113,7 +113,7 @@ async fn no_two_rows_are_alike_though_their_records_are() {
         let (store, inner) = (bench.under(&[1]), bench.inner.clone());
         async move {
             store.create(&key(number), &record(None), NONE).await.unwrap();
-            inner.load(&key(number)).await.unwrap().unwrap().record.values()[VALUE].clone()
+            inner.load(&key(number)).await.unwrap().unwrap().record.values().get(VALUE).unwrap()
         }
     };
     assert_ne!(sealed(1).await, sealed(2).await);
@@ -161,11 +161,11 @@ fn a_row_that_is_elsewhere_than_it_was_sealed_for_does_not_open() {
 #[test]
 fn no_byte_can_be_changed_and_none_is_too_many() {
     let good = row(&[1], 1, Version::FIRST, &record(Some("ada")));
-    let sealed = good.record.values()[VALUE].as_str().unwrap().to_owned();
+    let sealed = good.record.values().decode::<String>(VALUE).unwrap().unwrap();
     let bytes = URL_SAFE_NO_PAD.decode(&sealed).unwrap();
     let refused = |bytes: &[u8]| {
         let mut row = good.clone();
-        row.record.values_mut().insert(VALUE.to_owned(), URL_SAFE_NO_PAD.encode(bytes).into());
+        row.record.values_mut().insert(VALUE, URL_SAFE_NO_PAD.encode(bytes));
         assert!(open(&[1], 1, row).is_err());
     };
     for place in 0..bytes.len() {
@@ -182,7 +182,9 @@ fn what_was_not_sealed_here_says_why_it_does_not_open() {
     let plain = |value: Option<serde_json::Value>| {
         let mut loaded = row(&[1], 1, Version::FIRST, &record(Some("ada")));
         loaded.record = record(Some("ada"));
-        loaded.record.values_mut().extend(value.map(|value| (VALUE.to_owned(), value)));
+        if let Some(value) = value {
+            loaded.record.values_mut().insert(VALUE, value);
+        }
         open(&[1], 1, loaded)
     };
     for value in [None, Some(7.into()), Some("".into()), Some("not base64!".into()), Some("Ag".into())] {
@@ -431,8 +433,8 @@ fn format_4_stays_readable() {
         now: Timestamp::from_millis(5),
     };
     assert_eq!(row.record.subject.as_deref(), Some("s9bQR6cZAAkD5UZdEGdHVHu7CXJuGSyczBTJsdvRghI"));
-    assert_eq!(row.record.values()[VALUE], GOLDEN);
-    row.record.values_mut().insert(VALUE.to_owned(), GOLDEN.into());
+    assert_eq!(row.record.values().get(VALUE).unwrap(), GOLDEN);
+    row.record.values_mut().insert(VALUE, GOLDEN);
     assert_eq!(open(&[1], 9, row), Ok(record(Some("ada"))));
 }
 

@@ -13,7 +13,7 @@ fn key(number: u32) -> StoreKey {
 
 fn record(seconds: u64, subject: Option<&str>) -> Record {
     let mut record = Record::new(Expiry { idle: Duration::from_secs(seconds), ..Expiry::default() });
-    record.subject = subject.map(str::to_owned);
+    record.subject = subject.map(Into::into);
     record
 }
 

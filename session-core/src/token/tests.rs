@@ -65,8 +65,8 @@ fn tokens(purpose: Purpose) -> Tokens {
 fn envelope() -> Envelope {
     let expiry = Expiry { idle: Duration::from_secs(60), lifetime: Duration::from_secs(600) };
     let mut record = Record::new(expiry);
-    record.subject = Some("ada".to_owned());
-    record.values_mut().insert("cart".to_owned(), serde_json::json!(["tea", { "price": 4.5 }, null]));
+    record.subject = Some("ada".into());
+    record.values_mut().insert("cart", serde_json::json!(["tea", { "price": 4.5 }, null]));
     let times = Times::begin(Timestamp::from_millis(1_793_000_000_000), expiry);
     let id = SessionId::from_verified([7; 32]);
     Envelope { first: id.clone(), id, record, times }
@@ -283,7 +283,7 @@ fn sealing_twice_gives_two_texts_of_one_padded_length() {
     assert_ne!(tokens.whole(&envelope(), &OsRandom).unwrap()[..40], make(&tokens)[..40]);
     let length = |text: &str| {
         let mut envelope = envelope();
-        envelope.record.values_mut().insert("note".to_owned(), text.into());
+        envelope.record.values_mut().insert("note", text);
         let token = tokens.whole(&envelope, &OsRandom).unwrap();
         assert!(tokens.open(token.as_bytes()).is_some());
         URL_SAFE_NO_PAD.decode(token).unwrap().len() - 1 - KEY_ID_LENGTH - Xaes::NONCE_LENGTH - 16

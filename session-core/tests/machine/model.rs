@@ -41,7 +41,9 @@ pub(crate) struct Content {
 
 impl Content {
     pub(crate) fn of(record: &Record) -> Self {
-        Self { subject: record.subject.clone(), values: record.values().clone() }
+        let values = record.values();
+        let pair = |key: &str| (key.to_owned(), values.get(key).unwrap());
+        Self { subject: record.subject.as_deref().map(str::to_owned), values: values.keys().map(pair).collect() }
     }
 
     pub(crate) fn is_blank(&self) -> bool {

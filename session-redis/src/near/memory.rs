@@ -13,14 +13,8 @@ const SHARDS: usize = 16;
 /// A shard counts what it forgets by the second byte of the key, so that forgetting one session seldom keeps the load
 /// of another one from being kept.
 const SLOTS: usize = 256;
-/// What an entry takes beside its record: itself, and its place in a table that may be half empty.
+/// What an entry takes beside the text of its record: itself, and its place in a table that may be half empty.
 const ENTRY: usize = 512;
-/// A node of a B-tree of values. It has eleven places; those of a tree that was filled in order are about half full.
-const NODE: usize = 640;
-const PER_NODE: usize = 5;
-/// What the allocator adds to a text.
-const TEXT: usize = 16;
-
 /// In two generations: what is looked at moves into the young one; when that is full, it becomes the old one, and of the
 /// old one is dropped what nobody has looked at since.
 pub(super) struct Memory {
@@ -216,24 +210,7 @@ impl Generation {
 
 /// About what a record takes in memory, rather too much than too little.
 fn weight(record: &Record) -> usize {
-    let text = |text: &str| text.len() + TEXT;
-    let tree = |len: usize| (len / PER_NODE + 1) * NODE;
-    let mut bytes = ENTRY + record.subject.as_deref().map_or(0, text) + tree(record.values().len());
-    bytes += record.values().keys().map(|key| text(key)).sum::<usize>();
-    let mut rest: Vec<_> = record.values().values().collect();
-    while let Some(value) = rest.pop() {
-        if let Some(string) = value.as_str() {
-            bytes += text(string);
-        } else if let Some(array) = value.as_array() {
-            // Up to half of its places are empty.
-            bytes += 2 * size_of_val(array.as_slice()) + TEXT;
-            rest.extend(array);
-        } else if let Some(object) = value.as_object() {
-            bytes += tree(object.len()) + object.keys().map(|key| text(key)).sum::<usize>();
-            rest.extend(object.values());
-        }
-    }
-    bytes
+    ENTRY + record.subject.as_deref().map_or(0, str::len) + record.size()
 }
 
 #[cfg(test)]

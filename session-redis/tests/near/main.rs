@@ -57,13 +57,13 @@ fn key(number: u64) -> StoreKey {
 
 fn record(number: u64) -> Record {
     let mut record = Record::new(Expiry::default());
-    record.subject = Some("ada".to_owned());
-    record.values_mut().insert("n".to_owned(), number.into());
+    record.subject = Some("ada".into());
+    record.values_mut().insert("n", number);
     record
 }
 
 fn number(loaded: &Loaded) -> u64 {
-    loaded.record.values()["n"].as_u64().unwrap()
+    loaded.record.values().get("n").unwrap().as_u64().unwrap()
 }
 
 async fn create(store: &impl SessionStore, key: &StoreKey) {
@@ -311,7 +311,7 @@ async fn the_memory_is_bounded() {
     let Some(redis) = Redis::start_with(&["--appendfsync", "no"]) else { return };
     let node = node(&redis).await.memory(BYTES);
     let mut record = record(0);
-    record.values_mut().insert("text".to_owned(), "x".repeat(1_000).into());
+    record.values_mut().insert("text", "x".repeat(1_000));
     for number in 0..5_000 {
         let created = node.create(&key(number), &record, SubjectLimit::None).await.unwrap();
         assert_eq!(created, Create::Created);

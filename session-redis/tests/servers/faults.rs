@@ -209,6 +209,6 @@ async fn a_request_whose_visitor_left_harms_no_other() {
         assert!(left.is_err());
         let next = (number + 1) % 20;
         let loaded = store.load(&key(next)).await.unwrap().unwrap();
-        assert_eq!(loaded.record.subject, Some(next.to_string()), "somebody else's session");
+        assert_eq!(loaded.record.subject, Some(next.to_string().into()), "somebody else's session");
     }
 }

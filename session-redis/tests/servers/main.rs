@@ -46,8 +46,8 @@ fn key(number: u8) -> StoreKey {
 
 fn record(subject: Option<&str>) -> Record {
     let mut record = Record::new(Expiry::default());
-    record.subject = subject.map(str::to_owned);
-    record.values_mut().insert("note".to_owned(), "tea & co".into());
+    record.subject = subject.map(Into::into);
+    record.values_mut().insert("note", "tea & co");
     record
 }
 

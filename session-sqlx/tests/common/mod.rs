@@ -71,8 +71,8 @@ pub(crate) fn key(number: u16) -> StoreKey {
 
 pub(crate) fn record(subject: &str, idle: Duration) -> Record {
     let mut record = Record::new(Expiry { idle, ..Expiry::default() });
-    record.subject = Some(subject.to_owned());
-    record.values_mut().insert("note".to_owned(), "tea & co".into());
+    record.subject = Some(subject.into());
+    record.values_mut().insert("note", "tea & co");
     record
 }
 

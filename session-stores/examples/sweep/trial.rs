@@ -300,7 +300,7 @@ async fn request(store: Arc<dyn SessionStore>, number: u64, turn: u64) -> Result
     let gone = match turn % 10 {
         0 => {
             let mut record = loaded.record;
-            record.values_mut().insert("turn".to_owned(), turn.into());
+            record.values_mut().insert("turn", turn);
             // Another client may have been faster, which is as good.
             store.update(&key, &record, loaded.version).await? == Update::Gone
         }
@@ -313,11 +313,11 @@ async fn request(store: Arc<dyn SessionStore>, number: u64, turn: u64) -> Result
 /// A session such as a shop has it, of about 300 bytes. Two that follow each other are the same person's.
 fn record(number: u64, idle: Duration) -> Record {
     let mut record = Record::new(Expiry { idle, lifetime: LONG });
-    record.subject = Some(format!("user-{}@example.com", number / 2));
+    record.subject = Some(format!("user-{}@example.com", number / 2).into());
     let values = record.values_mut();
-    values.insert("cart".to_owned(), format!("{number} × pretzel, 2 × mustard, 1 × sauerkraut").into());
-    values.insert("language".to_owned(), "de".into());
-    values.insert("token".to_owned(), key(!number).to_hex().into());
+    values.insert("cart".to_owned(), format!("{number} × pretzel, 2 × mustard, 1 × sauerkraut"));
+    values.insert("language".to_owned(), "de");
+    values.insert("token".to_owned(), key(!number).to_hex());
     record
 }
 

@@ -351,7 +351,7 @@ async fn agreed(store: &Sound<impl SessionStore>, subjects: &[String], keys: &[S
     for subject in subjects {
         for (key, session) in store.sessions_of(subject).await {
             let loaded = store.load(&key).await.expect("who is listed is alive");
-            assert_eq!(loaded.record.subject.as_ref(), Some(subject), "whose it is");
+            assert_eq!(loaded.record.subject.as_deref(), Some(subject.as_str()), "whose it is");
             assert_eq!(Loaded { now: loaded.now, ..session }, loaded);
             assert!(!listed.contains(&key), "listed twice");
             listed.push(key);
@@ -359,7 +359,7 @@ async fn agreed(store: &Sound<impl SessionStore>, subjects: &[String], keys: &[S
     }
     for key in keys {
         let subject = store.load(key).await.and_then(|loaded| loaded.record.subject);
-        let belongs = subject.is_some_and(|subject| subjects.contains(&subject));
+        let belongs = subject.is_some_and(|subject| subjects.iter().any(|one| **one == *subject));
         assert_eq!(listed.contains(key), belongs, "whether it is listed, and whether it is alive");
     }
     assert!(listed.iter().all(|key| keys.contains(key)), "a key was listed that nobody wrote");

@@ -1,0 +1,441 @@
+//! The values of a session: JSON texts by their keys, in one piece of memory.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The values of a session by their keys.
+///
+/// Each is kept as the JSON text it is stored as: reading one decodes that one and no other, and what nobody changes is
+/// never written anew. A clone shares all of them until one side changes some.
+///
+/// ```
+/// use session_core::Values;
+///
+/// let mut values = Values::default();
+/// values.insert("cart", serde_json::json!(["tea", "rum"]));
+/// values.insert("n", 1);
+/// assert_eq!(values.get("n"), Some(1.into()));
+/// assert_eq!(values.json("cart"), Some(r#"["tea","rum"]"#));
+/// assert_eq!(values.keys().collect::<Vec<_>>(), ["cart", "n"]);
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Values {
+    /// One entry after the other, in the order of their keys: the lengths of key and value, the key, the value. Lengths are
+    /// written in ASCII characters of six bits each, so that the whole is a text, and was checked to be one when it was made.
+    entries: Arc<str>,
+}
+
+/// One of them, and where it is.
+struct Entry<'a> {
+    start: usize,
+    end: usize,
+    key: &'a str,
+    json: &'a str,
+}
+
+impl Values {
+    /// The value under `key`. None if there is none, and if something else wrote what is there and it can't be decoded.
+    ///
+    /// ```
+    /// # use session_core::Values;
+    /// let mut values = Values::default();
+    /// values.insert("town", "Ulm");
+    /// assert_eq!(values.get("town").unwrap().as_str(), Some("Ulm"));
+    /// assert_eq!(values.get("country"), None);
+    /// ```
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.decode(key)?.ok()
+    }
+
+    /// The value under `key` as a `T`, if there is one.
+    ///
+    /// # Errors
+    /// Those of `serde_json` if it is no `T`. They may quote the value, so don't log them.
+    ///
+    /// ```
+    /// # use session_core::Values;
+    /// let mut values = Values::default();
+    /// values.insert("n", 1);
+    /// assert_eq!(values.decode::<u64>("n").unwrap().unwrap(), 1);
+    /// assert!(values.decode::<String>("n").unwrap().is_err());
+    /// assert!(values.decode::<u64>("m").is_none());
+    /// ```
+    pub fn decode<T: DeserializeOwned>(&self, key: &str) -> Option<Result<T, serde_json::Error>> {
+        self.json(key).map(serde_json::from_str)
+    }
+
+    /// The JSON text of the value under `key`.
+    ///
+    /// ```
+    /// # use session_core::Values;
+    /// let mut values = Values::default();
+    /// values.insert("open", true);
+    /// assert_eq!(values.json("open"), Some("true"));
+    /// assert_eq!(values.json("closed"), None);
+    /// ```
+    #[must_use]
+    pub fn json(&self, key: &str) -> Option<&str> {
+        self.find(key).ok().map(|entry| entry.json)
+    }
+
+    /// Writes a value, in the place of one that is there.
+    ///
+    /// ```
+    /// # use session_core::Values;
+    /// let mut values = Values::default();
+    /// values.insert("n", 1);
+    /// values.insert("n", 2);
+    /// assert_eq!((values.len(), values.get("n")), (1, Some(2.into())));
+    /// ```
+    pub fn insert(&mut self, key: impl AsRef<str>, value: impl Into<Value>) {
+        self.insert_json(key.as_ref(), &value.into().to_string());
+    }
+
+    /// As `insert`. `json` is one value, and nothing else.
+    pub(crate) fn insert_json(&mut self, key: &str, json: &str) {
+        let (start, end) = self.find(key).map_or_else(|place| (place, place), |entry| (entry.start, entry.end));
+        let mut entries = String::with_capacity(self.entries.len() + key.len() + json.len() + 8);
+        entries.push_str(&self.entries[..start]);
+        push(&mut entries, key, json);
+        entries.push_str(&self.entries[end..]);
+        self.entries = entries.into();
+    }
+
+    /// Removes the value under `key`, and says whether there was one.
+    ///
+    /// ```
+    /// # use session_core::Values;
+    /// let mut values = Values::default();
+    /// values.insert("n", 1);
+    /// assert!(values.remove("n"));
+    /// assert!(!values.remove("n"));
+    /// ```
+    pub fn remove(&mut self, key: &str) -> bool {
+        let Ok(Entry { start, end, .. }) = self.find(key) else { return false };
+        self.entries = [&self.entries[..start], &self.entries[end..]].concat().into();
+        true
+    }
+
+    /// Removes all of them.
+    ///
+    /// ```
+    /// # use session_core::Values;
+    /// let mut values = Values::default();
+    /// values.insert("n", 1);
+    /// values.clear();
+    /// assert!(values.is_empty());
+    /// ```
+    pub fn clear(&mut self) {
+        self.entries = Arc::default();
+    }
+
+    /// Whether there is a value under `key`.
+    ///
+    /// ```
+    /// # use session_core::Values;
+    /// let mut values = Values::default();
+    /// values.insert("n", 1);
+    /// assert!(values.contains_key("n") && !values.contains_key("m"));
+    /// ```
+    #[must_use]
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.find(key).is_ok()
+    }
+
+    /// How many there are.
+    ///
+    /// ```
+    /// # use session_core::Values;
+    /// let mut values = Values::default();
+    /// values.insert("n", 1);
+    /// assert_eq!(values.len(), 1);
+    /// ```
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries().count()
+    }
+
+    /// Whether there are none.
+    ///
+    /// ```
+    /// # use session_core::Values;
+    /// assert!(Values::default().is_empty());
+    /// ```
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The keys, in their order.
+    ///
+    /// ```
+    /// # use session_core::Values;
+    /// let mut values = Values::default();
+    /// values.insert("b", 1);
+    /// values.insert("a", 2);
+    /// assert_eq!(values.keys().collect::<Vec<_>>(), ["a", "b"]);
+    /// ```
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries().map(|entry| entry.key)
+    }
+
+    /// Keys and JSON texts, in the order of the keys.
+    ///
+    /// ```
+    /// # use session_core::Values;
+    /// let mut values = Values::default();
+    /// values.insert("b", "x");
+    /// values.insert("a", 2);
+    /// assert_eq!(values.iter().collect::<Vec<_>>(), [("a", "2"), ("b", "\"x\"")]);
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries().map(|entry| (entry.key, entry.json))
+    }
+
+    /// All of them as one JSON object.
+    pub(crate) fn write(&self, to: &mut String) {
+        to.push('{');
+        for (place, (key, json)) in self.iter().enumerate() {
+            if place > 0 {
+                to.push(',');
+            }
+            if is_plain(key) {
+                to.push('"');
+                to.push_str(key);
+                to.push('"');
+            } else {
+                to.push_str(&Value::from(key).to_string());
+            }
+            to.push(':');
+            to.push_str(json);
+        }
+        to.push('}');
+    }
+
+    /// How many bytes `write` writes.
+    pub(crate) fn size(&self) -> usize {
+        let quoted = |key: &str| if is_plain(key) { key.len() + 2 } else { Value::from(key).to_string().len() };
+        let sizes = self.iter().map(|(key, json)| quoted(key) + json.len() + 2);
+        // One comma less than there are values, where there are any.
+        2 + sizes.sum::<usize>().saturating_sub(1)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let rest = &self.entries[start..];
+            let (key_length, rest) = length(rest)?;
+            let (json_length, rest) = length(rest)?;
+            let (key, rest) = rest.split_at_checked(key_length)?;
+            let (json, rest) = rest.split_at_checked(json_length)?;
+            let entry = Entry { start, end: self.entries.len() - rest.len(), key, json };
+            start = entry.end;
+            Some(entry)
+        })
+    }
+
+    /// Or the place where it would be.
+    fn find(&self, key: &str) -> Result<Entry<'_>, usize> {
+        for entry in self.entries() {
+            if entry.key >= key {
+                return if entry.key == key { Ok(entry) } else { Err(entry.start) };
+            }
+        }
+        Err(self.entries.len())
+    }
+}
+
+fn push(entries: &mut String, key: &str, json: &str) {
+    push_length(entries, key.len());
+    push_length(entries, json.len());
+    entries.push_str(key);
+    entries.push_str(json);
+}
+
+/// Six bits a character, the lowest first; all but the last have the seventh bit.
+fn push_length(entries: &mut String, mut length: usize) {
+    while length >= 64 {
+        entries.push(char::from(64 | (length % 64) as u8));
+        length /= 64;
+    }
+    entries.push(char::from(length as u8));
+}
+
+fn length(text: &str) -> Option<(usize, &str)> {
+    let (mut length, mut shift) = (0, 0);
+    for (place, byte) in text.bytes().enumerate() {
+        length |= usize::from(byte % 64) << shift;
+        if byte < 64 {
+            return Some((length, &text[place + 1..]));
+        }
+        shift += 6;
+    }
+    None
+}
+
+/// Whether JSON writes it as it is.
+fn is_plain(key: &str) -> bool {
+    key.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+}
+
+/// Whether two JSON texts are the same value. An object's members may be written in any order, so those are compared as values.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    let value = |json: &str| serde_json::from_str::<Value>(json).ok();
+    one == other
+        || (one.starts_with(['{', '['])
+            && other.starts_with(['{', '['])
+            && value(one).is_some_and(|one| Some(one) == value(other)))
+}
+
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Values;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
+                let (mut entries, mut last, mut late) = (String::new(), None::<String>, Vec::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    let json = map.next_value::<&RawValue>()?.get();
+                    if last.as_ref().is_none_or(|last| *last < key) {
+                        push(&mut entries, &key, json);
+                        last = Some(key);
+                    } else {
+                        late.push((key, json));
+                    }
+                }
+                let mut values = Values { entries: entries.into() };
+                // Written by something that has no order, or twice: then the last one counts.
+                late.into_iter().for_each(|(key, json)| values.insert_json(&key, json));
+                Ok(values)
+            }
+        }
+        deserializer.deserialize_map(Object).map_err(|_| D::Error::custom("no values"))
+    }
+}
+
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Values({})", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(values: &Values) -> String {
+        let mut text = String::new();
+        values.write(&mut text);
+        assert_eq!(text.len(), values.size());
+        text
+    }
+
+    fn read(json: &str) -> Values {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_one_object_in_the_order_of_the_keys() {
+        let mut values = Values::default();
+        assert_eq!(written(&values), "{}");
+        values.insert("b", "tea & co");
+        values.insert("a\"\n", Value::Null);
+        values.insert("ž", serde_json::json!({ "x": [1, 2.5] }));
+        assert_eq!(written(&values), r#"{"a\"\n":null,"b":"tea & co","ž":{"x":[1,2.5]}}"#);
+        assert_eq!(read(&written(&values)), values);
+    }
+
+    #[test]
+    fn any_order_is_read_and_of_two_the_last_counts() {
+        let values = read(r#"{ "b" : 1, "a": [ 1 ], "b": 2, "a\u0062": 3 }"#);
+        assert_eq!(values.iter().collect::<Vec<_>>(), [("a", "[ 1 ]"), ("ab", "3"), ("b", "2")]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for bad in ["[]", "1", "{\"a\"}", "{\"a\":}", "{\"a\":1", "{\"a\":1}}", "{1:1}", "null", ""] {
+            assert!(serde_json::from_str::<Values>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_there_and_is_no_value() {
+        let values = read(r#"{"a":"\ud800","b":1e999}"#);
+        assert!(
+            values.contains_key("a") && values.get("a").is_none() && values.decode::<String>("a").unwrap().is_err()
+        );
+        assert!(values.get("b").is_none());
+        assert_eq!(read(&written(&values)), values);
+    }
+
+    #[test]
+    fn numbers_come_back_as_they_were() {
+        let mut values = Values::default();
+        for number in [0.1 + 0.2, f64::MIN_POSITIVE, 1.797_693_134_862_315_7e308, -0.0, 5e-324] {
+            values.insert("n", number);
+            assert_eq!(values.decode::<f64>("n").unwrap().unwrap().to_bits(), number.to_bits());
+        }
+    }
+
+    #[test]
+    fn the_order_of_members_makes_no_other_value() {
+        assert!(is_same(r#"{"a":1,"b":[2]}"#, r#"{"b":[2],"a":1}"#));
+        assert!(is_same("1", "1") && !is_same("1", "2") && !is_same("[1,2]", "[2,1]") && !is_same("[", "[ "));
+    }
+
+    #[test]
+    fn long_keys_and_values_have_long_lengths() {
+        let mut values = Values::default();
+        for length in [0, 1, 61, 62, 63, 64, 65, 4_095, 4_096, 300_000] {
+            let text = "x".repeat(length);
+            values.insert(&text, text.clone());
+            assert_eq!(values.get(&text), Some(text.into()), "{length}");
+        }
+        assert_eq!(values.len(), 10);
+    }
+
+    #[test]
+    fn debug_shows_no_value_and_no_key() {
+        let mut values = Values::default();
+        values.insert("town", "Ulm");
+        assert_eq!(format!("{values:?}"), "Values(1)");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn they_are_a_map(steps in prop::collection::vec((any::<bool>(), "[a-c\"é]{0,2}", any::<u64>()), 0..40)) {
+            let (mut values, mut model) = (Values::default(), BTreeMap::new());
+            for (inserts, key, number) in steps {
+                if inserts {
+                    values.insert(&key, number);
+                    model.insert(key, Value::from(number));
+                } else {
+                    prop_assert_eq!(values.remove(&key), model.remove(&key).is_some());
+                }
+                let all: Vec<_> = values.keys().map(|key| (key.to_owned(), values.get(key).unwrap())).collect();
+                prop_assert_eq!(&all, &model.clone().into_iter().collect::<Vec<_>>());
+                prop_assert_eq!(values.len(), model.len());
+                prop_assert_eq!(values.is_empty(), model.is_empty());
+                prop_assert_eq!(written(&values), serde_json::to_string(&model).unwrap());
+                prop_assert_eq!(read(&written(&values)), values.clone());
+            }
+        }
+    }
+}
