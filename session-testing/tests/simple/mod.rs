@@ -73,13 +73,13 @@ impl Simple {
     fn entry(&self, record: &Record, version: Version, times: Times) -> Result<Entry, StoreError> {
         let mut record = record.clone();
         if self.has(Fault::CutsText) {
-            record.subject = record.subject.map(|subject| subject.chars().take(100).collect());
+            record.subject = record.subject.map(|subject| subject.chars().take(100).collect::<String>().into());
         }
         if self.has(Fault::RefusesLargeRecords) && record.size() > 65_536 {
             return Err(Verb::Update.failed("data too long for column"));
         }
         self.check(times.expires)?;
-        Ok(Entry { first: record.clone(), listed: record.subject.clone(), record, version, times })
+        Ok(Entry { first: record.clone(), listed: record.subject.as_deref().map(str::to_owned), record, version, times })
     }
 
     fn check(&self, time: Timestamp) -> Result<(), StoreError> {
