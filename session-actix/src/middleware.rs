@@ -1,5 +1,6 @@
 //! The middleware: the door between actix-web's services and the sessions.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -207,8 +208,11 @@ impl ResponseHead for Head<&mut HeaderMap> {
         self.0.get_all(name).for_each(|value| line(value.as_bytes()));
     }
 
-    fn append(&mut self, name: &'static str, value: &str) {
-        let value = HeaderValue::from_str(value).expect("core writes visible ASCII only");
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
+        let value = match value {
+            Cow::Borrowed(value) => HeaderValue::from_static(value),
+            Cow::Owned(value) => HeaderValue::try_from(value).expect("core writes visible ASCII only"),
+        };
         self.0.append(HeaderName::from_static(name), value);
     }
 

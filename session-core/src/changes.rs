@@ -11,7 +11,7 @@ use crate::expiry::Expiry;
 use crate::flash::Flash;
 use crate::login::Login;
 use crate::record::Record;
-use crate::values::{Values, is_same};
+use crate::values::Values;
 
 /// An update closure with its type forgotten: from the JSON that is there to the one that shall be.
 pub(crate) type Apply = Arc<dyn Fn(Option<&str>) -> Result<String, Error> + Send + Sync>;
@@ -76,7 +76,12 @@ impl Changes {
     }
 
     /// Does all steps on `record`. `age` is how old its session is, `policy` what a login starts.
-    pub(crate) fn replay(&self, mut record: Record, age: Duration, policy: Expiry) -> Result<Record, Error> {
+    pub(crate) fn replay(
+        &self,
+        mut record: Record,
+        age: &dyn Fn() -> Duration,
+        policy: Expiry,
+    ) -> Result<Record, Error> {
         for change in &self.steps {
             change.apply(&mut record, age, policy)?;
         }
@@ -85,15 +90,18 @@ impl Changes {
 }
 
 impl Change {
-    pub(crate) fn apply(&self, record: &mut Record, age: Duration, policy: Expiry) -> Result<(), Error> {
+    pub(crate) fn apply(&self, record: &mut Record, age: &dyn Fn() -> Duration, policy: Expiry) -> Result<(), Error> {
         match self {
             Self::Clear if record.values().is_empty() => {}
             Self::Clear => record.values_mut().clear(),
-            Self::Insert(key, json) => insert(record, key, json),
+            Self::Insert(key, json) => {
+                record.values_mut().insert_json(key, json);
+            }
             Self::Csrf(secret) => record.change_own(|own| csrf::keep(&mut own.csrf, *secret)),
             Self::Flash(flash) => record.change_own(|own| own.flashes.push(flash.clone())),
             Self::Label(label) => record.change_own(|own| own.label = Some(label.clone())),
             Self::Login(Login { subject, stamp }) => {
+                let age = age();
                 // An anonymous visitor's data stays with him; another subject's is nobody else's business.
                 if record.subject.as_ref().is_some_and(|earlier| earlier != subject) {
                     record.values_mut().clear();
@@ -113,13 +121,13 @@ impl Change {
             Self::Merge(merge) => {
                 for (key, json) in merge(record.values())? {
                     match json {
-                        Some(json) => insert(record, &key, &json),
-                        None => remove(record, &key),
-                    }
+                        Some(json) => record.values_mut().insert_json(&key, &json),
+                        None => record.values_mut().remove(&key),
+                    };
                 }
             }
             Self::Remember(lifetime) => {
-                record.expiry = Expiry { idle: *lifetime, lifetime: age.saturating_add(*lifetime) };
+                record.expiry = Expiry { idle: *lifetime, lifetime: age().saturating_add(*lifetime) };
                 record.change_own(|own| own.remembered = true);
             }
             Self::Shown(shown) => record.change_own(|own| {
@@ -129,12 +137,14 @@ impl Change {
                     }
                 }
             }),
-            Self::Remove(key) => remove(record, key),
+            Self::Remove(key) => {
+                record.values_mut().remove(key);
+            }
             // The moment itself is still among what was ended.
-            Self::Spare => record.change_own(|own| own.spared = Some(millis(age) + 1)),
+            Self::Spare => record.change_own(|own| own.spared = Some(millis(age()) + 1)),
             Self::Update(key, apply) => {
                 let json = apply(record.values().json(key))?;
-                insert(record, key, &json);
+                record.values_mut().insert_json(key, &json);
             }
         }
         Ok(())
@@ -146,17 +156,6 @@ impl Change {
             _ => None,
         }
     }
-}
-
-/// What is there already stays as it is written.
-fn insert(record: &mut Record, key: &str, json: &str) {
-    if !record.values().json(key).is_some_and(|there| is_same(there, json)) {
-        record.values_mut().insert_json(key, json);
-    }
-}
-
-fn remove(record: &mut Record, key: &str) {
-    record.values_mut().remove(key);
 }
 
 impl fmt::Debug for Change {

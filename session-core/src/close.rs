@@ -3,8 +3,9 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use sync_wrapper::SyncFuture;
 
 use crate::error::Error;
 use crate::head::Effects;
@@ -23,11 +24,11 @@ pub enum Close {
 
 /// Writes the session to its store.
 #[must_use = "futures do nothing unless polled"]
-pub struct CloseFuture(Exclusive<'static, Effects>);
+pub struct CloseFuture(SyncFuture<Pin<Box<dyn Future<Output = Effects> + Send>>>);
 
 impl CloseFuture {
     pub(crate) fn new(future: impl Future<Output = Effects> + Send + 'static) -> Self {
-        Self(exclusive(future))
+        Self(SyncFuture::new(Box::pin(future)))
     }
 
     /// The future of a task that runs a `CloseFuture`; an `Err` means that the task was ended before it finished.
@@ -62,21 +63,5 @@ impl Future for CloseFuture {
 impl fmt::Debug for CloseFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CloseFuture(…)")
-    }
-}
-
-/// A `Send` future that is also `Sync`, as streams in some frameworks' bodies have to be: polling takes `&mut`, so the
-/// mutex is never locked.
-pub(crate) struct Exclusive<'a, T>(Mutex<Pin<Box<dyn Future<Output = T> + Send + 'a>>>);
-
-pub(crate) fn exclusive<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Exclusive<'a, T> {
-    Exclusive(Mutex::new(Box::pin(future)))
-}
-
-impl<T> Future for Exclusive<'_, T> {
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll(cx)
     }
 }

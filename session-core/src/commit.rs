@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use crate::binding::Binding;
 use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::cookie::{Attributes, CookieLines, MOST_CANDIDATES, is_first_chunk};
 use crate::error::{Error, StoreError};
-use crate::event::{Event, Happening, Observer, emit};
+use crate::event::{Event, Happening, Observer, emit, is_watched};
 use crate::expiry::Times;
 use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::id::{SessionId, StoreKey};
@@ -60,7 +62,7 @@ pub(crate) enum CookieChange {
 /// How far a commit got: also what is true when it fails halfway.
 #[derive(Default)]
 pub(crate) struct Progress {
-    pub(crate) base: Option<Base>,
+    pub(crate) base: Option<Arc<Base>>,
     pub(crate) cookie: CookieChange,
     /// The session it began with has been ended.
     pub(crate) deleted: bool,
@@ -70,7 +72,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     fn write(&mut self, base: Base, cookie: CookieChange) {
-        self.base = Some(base);
+        self.base = Some(Arc::new(base));
         self.gone = false;
         // A cookie that an earlier save owes stays owed.
         if !matches!(cookie, CookieChange::Keep) {
@@ -86,26 +88,30 @@ impl Machine {
 
     /// An event of a session.
     pub(crate) fn happening(&self, event: Event, base: &Base) -> Happening<'static> {
-        Happening::from(event).to(self.fingerprint(&base.id, &base.first))
+        Happening::from(event).to(self.fingerprint(base))
     }
 
     /// A session in a store is named by its id, which changes; one in a cookie by what it came of, which doesn't.
-    pub(crate) fn fingerprint(&self, id: &SessionId, first: &SessionId) -> Fingerprint {
-        let id = if self.store.is_some() { id } else { first };
-        self.fingerprints.of(&id.store_key())
+    pub(crate) fn fingerprint(&self, base: &Base) -> Option<Fingerprint> {
+        self.fingerprint_of(|| if self.store.is_some() { base.key } else { base.first().store_key() })
+    }
+
+    /// Nothing is computed for nobody.
+    fn fingerprint_of(&self, key: impl FnOnce() -> StoreKey) -> Option<Fingerprint> {
+        is_watched(self.observer.as_ref()).then(|| self.fingerprints.of(&key()))
     }
 
     /// The authentic tokens among the cookies. Pure, and nothing at all without a cookie of our name.
-    pub(crate) fn open_tokens(&self, lines: &CookieLines) -> Vec<Opened> {
+    pub(crate) fn open_tokens(&self, lines: &CookieLines) -> SmallVec<[Opened; 1]> {
         let candidates = lines.candidates(&self.attributes.name, |value| {
             self.tokens.is_well_formed(value) || (self.attributes.chunked && is_first_chunk(value))
         });
         if candidates.values.len() > MOST_CANDIDATES {
             self.emit(Event::Ambiguous);
-            return Vec::new();
+            return SmallVec::new();
         }
         let open = |value: &&[u8]| self.tokens.open(&lines.join(value, &self.attributes)?);
-        let opened: Vec<_> = candidates.values.iter().filter_map(open).collect();
+        let opened: SmallVec<_> = candidates.values.iter().filter_map(open).collect();
         if candidates.malformed || opened.len() < candidates.values.len() {
             self.emit(Event::Forged);
         }
@@ -113,44 +119,50 @@ impl Machine {
     }
 
     /// The one live session that the tokens name. Two different ones are none: which of them was planted can't be told.
-    pub(crate) async fn find(&self, tokens: Vec<Opened>) -> Result<Option<Base>, Error> {
-        let mut live = Vec::new();
+    pub(crate) async fn find(&self, tokens: SmallVec<[Opened; 1]>) -> Result<Option<Arc<Base>>, Error> {
+        let (mut live, mut several) = (None, false);
         for token in tokens {
-            live.extend(self.find_one(token).await?);
+            let found = self.find_one(token).await?;
+            several |= found.is_some() && live.is_some();
+            live = live.or(found);
         }
-        if live.len() > 1 {
+        if several {
             self.emit(Event::Ambiguous);
             return Ok(None);
         }
-        Ok(live.pop())
+        Ok(live)
     }
 
-    async fn find_one(&self, Opened { content, retired }: Opened) -> Result<Option<Base>, Error> {
+    async fn find_one(&self, Opened { content, retired }: Opened) -> Result<Option<Arc<Base>>, Error> {
         match content {
             Content::Whole(envelope) => {
                 let now = self.clock.now();
-                let happening = |event| Happening::from(event).to(self.fingerprint(&envelope.id, &envelope.first));
+                let key = envelope.id.store_key();
+                let first = envelope.first.as_deref().unwrap_or(&envelope.id);
+                let happening = |event| Happening::from(event).to(self.fingerprint_of(|| first.store_key()));
                 if envelope.times.is_over(now)
                     || envelope.times.seen.as_millis() > now.as_millis().saturating_add(CLOCK_TOLERANCE_MILLIS)
                 {
                     self.emit(happening(Event::Expired));
                     return Ok(None);
                 }
-                if self.is_revoked(&envelope).await? {
+                if self.is_revoked(key, first, &envelope).await? {
                     self.emit(happening(Event::Revoked));
                     return Ok(None);
                 }
                 let Envelope { id, record, times, first } = *envelope;
-                Ok(Some(Base { id, record, version: Version::FIRST, times, first, theirs: now, ours: now, retired }))
+                let version = Version::FIRST;
+                Ok(Some(Arc::new(Base { id, key, record, version, times, first, theirs: now, ours: now, retired })))
             }
             Content::Reference(id) => {
-                let base = self.load(&id, retired).await;
+                let key = id.store_key();
+                let base = self.load(id, key, retired).await;
                 let event = match &base {
                     Ok(None) => Event::Unknown,
                     Err(error) if error.is_unreadable() => Event::Unreadable,
                     _ => return Ok(base?),
                 };
-                self.emit(Happening::from(event).to(self.fingerprint(&id, &id)));
+                self.emit(Happening::from(event).to(self.fingerprint_of(|| key)));
                 Ok(None)
             }
         }
@@ -180,20 +192,11 @@ impl Machine {
         Ok(record)
     }
 
-    async fn load(&self, id: &SessionId, retired: bool) -> Result<Option<Base>, StoreError> {
+    async fn load(&self, id: SessionId, key: StoreKey, retired: bool) -> Result<Option<Arc<Base>>, StoreError> {
         let Some(store) = self.store() else { return Ok(None) };
-        let loaded = store.load(&id.store_key()).await?;
+        let Some(Loaded { record, version, times, now }) = store.load(&key).await? else { return Ok(None) };
         let ours = self.clock.now();
-        Ok(loaded.map(|Loaded { record, version, times, now }| Base {
-            first: id.clone(),
-            id: id.clone(),
-            record,
-            version,
-            times,
-            theirs: now,
-            ours,
-            retired,
-        }))
+        Ok(Some(Arc::new(Base { id, key, record, version, times, first: None, theirs: now, ours, retired })))
     }
 
     /// The store, for what only a store can tell.
@@ -259,9 +262,10 @@ impl Machine {
         self.store.as_deref()
     }
 
-    async fn is_revoked(&self, Envelope { id, first, record, times }: &Envelope) -> Result<bool, Error> {
+    async fn is_revoked(&self, key: StoreKey, first: &SessionId, envelope: &Envelope) -> Result<bool, Error> {
+        let Envelope { record, times, .. } = envelope;
         let Some(revocations) = self.revocations.as_deref() else { return Ok(false) };
-        let keys = [id.store_key(), first.descent_key()];
+        let keys = [key, first.descent_key()];
         let made = times.created.plus(Duration::from_millis(record.own().made()));
         Ok(revocations.is_revoked(&keys, record.subject.as_deref(), made).await?)
     }
@@ -285,7 +289,7 @@ impl Machine {
         base.map_or(ours, |base| base.now(ours))
     }
 
-    /// Plans and acts until nothing is left to do. `Error::Gone` means that the session ended meanwhile and the
+    /// Plans and acts until nothing is left to do. What is seldom done is boxed, so that the future stays small. `Error::Gone` means that the session ended meanwhile and the
     /// changes died with it. Whatever the result, `progress` says what is true now.
     pub(crate) async fn commit(
         &self,
@@ -296,26 +300,26 @@ impl Machine {
         agent: Option<&[u8]>,
     ) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
-            let outcome = match self.plan(progress.base.as_ref(), changes, &result, answer) {
+            let outcome = match self.plan(progress.base.as_deref(), changes, &result, answer) {
                 Plan::Nothing => return Ok(()),
                 Plan::Create(record) => {
-                    if self.create(progress, self.bound(record, agent)?).await? {
+                    if Box::pin(self.create(progress, self.bound(record, agent)?)).await? {
                         return Ok(());
                     }
                     continue;
                 }
                 Plan::Delete => {
-                    self.delete(progress).await?;
+                    Box::pin(self.delete(progress)).await?;
                     continue;
                 }
                 Plan::Touch => self.touch(progress).await?,
                 Plan::Update(record) => self.update(progress, record).await?,
                 Plan::Rename(record) if changes.renewed => {
                     let record = if changes.authenticates() { self.bound(record, agent)? } else { record };
-                    self.rename(progress, record, self.limit).await?
+                    Box::pin(self.rename(progress, record, self.limit)).await?
                 }
                 // By its age alone: no login, so no limit of them, and no reason to fail.
-                Plan::Rename(record) => match self.rename(progress, record, SubjectLimit::None).await {
+                Plan::Rename(record) => match Box::pin(self.rename(progress, record, SubjectLimit::None)).await {
                     Err(Error::TooLarge { .. } | Error::TooManyKeys { .. }) => {
                         answer = Answer::Open;
                         continue;
@@ -326,7 +330,7 @@ impl Machine {
             if outcome == Update::Updated {
                 return Ok(());
             }
-            let session = progress.base.as_ref().map(|base| self.fingerprint(&base.id, &base.first));
+            let session = progress.base.as_ref().and_then(|base| self.fingerprint(base));
             if outcome == Update::Conflict {
                 self.emit(Happening::from(Event::Conflict).to(session));
                 self.reload(progress).await?;
@@ -340,7 +344,7 @@ impl Machine {
                     return Err(Error::Gone);
                 }
             }
-            result = self.replay(progress.base.as_ref(), changes)?;
+            result = self.replay(progress.base.as_deref(), changes)?;
         }
         Err(Error::Conflict(ATTEMPTS))
     }
@@ -349,14 +353,17 @@ impl Machine {
     pub(crate) fn replay(&self, base: Option<&Base>, changes: &Changes) -> Result<Record, Error> {
         let Policy { expiry, anonymous, .. } = self.policy;
         match base {
-            Some(base) => changes.replay(base.record.clone(), self.now(Some(base)).since(base.times.created), expiry),
-            None => changes.replay(Record::new(anonymous), Duration::ZERO, expiry),
+            Some(base) => {
+                let age = || self.now(Some(base)).since(base.times.created);
+                changes.replay(base.record.clone(), &age, expiry)
+            }
+            None => changes.replay(Record::new(anonymous), &|| Duration::ZERO, expiry),
         }
     }
 
     async fn reload(&self, progress: &mut Progress) -> Result<(), Error> {
-        if let Some(Base { id, retired, .. }) = &progress.base {
-            progress.base = match self.load(id, *retired).await {
+        if let Some(base) = &progress.base {
+            progress.base = match self.load(base.id.clone(), base.key, base.retired).await {
                 Err(error) if error.is_unreadable() => None,
                 base => base?,
             };
@@ -371,7 +378,8 @@ impl Machine {
         let times = Times::begin(now, record.expiry);
         let id = SessionId::random(&*self.random)?;
         let base = Base {
-            first: id.clone(),
+            first: None,
+            key: id.store_key(),
             id,
             record,
             version: Version::FIRST,
@@ -382,7 +390,7 @@ impl Machine {
         };
         let cookie = self.cookie(&base)?;
         if let Some(store) = self.store() {
-            match store.create(&base.id.store_key(), &base.record, self.limit).await? {
+            match store.create(&base.key, &base.record, self.limit).await? {
                 Create::Created => {}
                 Create::Full => return Err(self.full()),
                 Create::Taken => return Ok(false),
@@ -396,8 +404,8 @@ impl Machine {
     async fn delete(&self, progress: &mut Progress) -> Result<(), Error> {
         if let Some(base) = &progress.base {
             let ended = match self.store() {
-                Some(store) => store.delete(&base.id.store_key()).await?,
-                None => self.revoke(base.first.descent_key(), base).await?,
+                Some(store) => store.delete(&base.key).await?,
+                None => self.revoke(base.first().descent_key(), base).await?,
             };
             // Who ended it first has told it.
             if ended {
@@ -413,7 +421,7 @@ impl Machine {
         let touched = self.next(base, base.record.clone(), base.version);
         let cookie = self.cookie_if(base.retired, &touched)?;
         if let Some(store) = self.store()
-            && store.touch(&base.id.store_key()).await? == Touch::Gone
+            && store.touch(&base.key).await? == Touch::Gone
         {
             return Ok(Update::Gone);
         }
@@ -428,7 +436,7 @@ impl Machine {
         let lasting = |base: &Base| (base.record.own().remembered, base.record.expiry.lifetime);
         let cookie = self.cookie_if(base.retired || lasting(base) != lasting(&updated), &updated)?;
         let outcome = match self.store() {
-            Some(store) => store.update(&base.id.store_key(), &updated.record, base.version).await?,
+            Some(store) => store.update(&base.key, &updated.record, base.version).await?,
             None => Update::Updated,
         };
         if outcome == Update::Updated {
@@ -440,9 +448,12 @@ impl Machine {
     async fn rename(&self, progress: &mut Progress, record: Record, limit: SubjectLimit) -> Result<Update, Error> {
         self.check_size(&record)?;
         let Some(base) = &progress.base else { return Ok(Update::Gone) };
-        let renamed = Base { id: SessionId::random(&*self.random)?, ..self.next(base, record, base.version.next()) };
+        let id = SessionId::random(&*self.random)?;
+        let first = self.store.is_none().then(|| Box::new(base.first().clone()));
+        let next = self.next(base, record, base.version.next());
+        let renamed = Base { key: id.store_key(), id, first, ..next };
         let cookie = self.cookie(&renamed)?;
-        let (old, new) = (base.id.store_key(), renamed.id.store_key());
+        let (old, new) = (base.key, renamed.key);
         let outcome = match self.store() {
             Some(store) => store.rename(&old, &new, &renamed.record, base.version, limit).await?,
             None if self.revoke(old, base).await? => Update::Updated,
@@ -452,7 +463,7 @@ impl Machine {
             return Err(self.full());
         }
         if outcome == Update::Updated {
-            let former = self.fingerprint(&base.id, &base.first);
+            let former = self.fingerprint(base);
             self.emit(self.happening(Event::Renewed, &renamed).after(former).with(Some(&renamed.record)));
             progress.write(renamed, CookieChange::Set(cookie));
         }
@@ -466,7 +477,7 @@ impl Machine {
     /// The base after a write that happens now.
     fn next(&self, base: &Base, record: Record, version: Version) -> Base {
         let times = base.times.touched(self.now(Some(base)), record.expiry);
-        Base { record, version, times, retired: false, ..base.clone() }
+        Base { record, version, times, retired: false, ..Base::clone(base) }
     }
 
     fn check_size(&self, record: &Record) -> Result<(), Error> {

@@ -3,10 +3,13 @@
 mod chunks;
 
 use std::fmt;
+use std::fmt::Write as _;
 
 use cookie::time::{Duration as CookieDuration, OffsetDateTime};
 use cookie::{Cookie, CookieBuilder};
+use memchr::memchr_iter;
 use serde::Deserialize;
+use smallvec::SmallVec;
 
 pub(crate) use self::chunks::{Brought, MOST_CHUNKS, is_first_chunk};
 use crate::error::{ConfigError, Error};
@@ -16,10 +19,13 @@ use crate::error::{ConfigError, Error};
 const LARGEST: usize = 4096;
 /// Browsers cap what we ask for (RFC 6265bis, 5.5).
 const LONGEST_LIFE_SECONDS: u64 = 400 * 24 * 60 * 60;
+const LONGEST_MAX_AGE: usize = "; Max-Age=34560000".len();
 /// Longer attribute values are ignored by browsers (RFC 6265bis, 5.6).
 const LONGEST_ATTRIBUTE: usize = 1024;
 /// More different cookies of our name than this are not looked at.
 pub(crate) const MOST_CANDIDATES: usize = 4;
+/// Most requests bring no more bytes of cookies than this, and need no allocation for them.
+const USUAL: usize = 128;
 
 /// Which cross-site requests the browser sends the cookie with (RFC 6265bis, 5.6.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -48,6 +54,8 @@ pub(crate) struct Attributes {
     pub(crate) persistent: bool,
     /// What doesn't fit into one cookie may be spread over several.
     pub(crate) chunked: bool,
+    /// All of them as they stand in each line; written when they are checked.
+    attributes: String,
 }
 
 impl Default for Attributes {
@@ -62,6 +70,7 @@ impl Default for Attributes {
             partitioned: false,
             persistent: false,
             chunked: false,
+            attributes: String::new(),
         }
     }
 }
@@ -69,7 +78,7 @@ impl Default for Attributes {
 impl Attributes {
     /// Refuses what a browser would drop or cut, by the rules of RFC 6265bis and, for the `__Http-` prefixes, of
     /// draft-ietf-httpbis-layered-cookies.
-    pub(crate) fn check(self) -> Result<Self, ConfigError> {
+    pub(crate) fn check(mut self) -> Result<Self, ConfigError> {
         let error = |field, rule: &str, fix| Err(ConfigError::new(field, rule, fix));
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if self.name.is_empty() || !self.name.bytes().all(is_token) {
@@ -145,6 +154,7 @@ impl Attributes {
         if self.partitioned && !self.secure {
             return error("partitioned", "Partitioned needs Secure", "leave it out, or serve over HTTPS");
         }
+        self.attributes = self.build("", "").build().to_string().split_off("=".len());
         Ok(self)
     }
 
@@ -158,11 +168,15 @@ impl Attributes {
     }
 
     fn line(&self, name: &str, value: &str, seconds_left: u64, remembered: bool) -> String {
-        let mut cookie = self.build(name, value);
-        if self.persistent || remembered {
-            cookie = cookie.max_age(seconds(seconds_left.clamp(1, LONGEST_LIFE_SECONDS)));
+        let mut line = String::with_capacity(name.len() + value.len() + self.attributes.len() + LONGEST_MAX_AGE);
+        for part in [name, "=", value, &self.attributes] {
+            line.push_str(part);
         }
-        cookie.build().to_string()
+        if self.persistent || remembered {
+            // Writing to a String can't fail.
+            let _ = write!(line, "; Max-Age={}", seconds_left.clamp(1, LONGEST_LIFE_SECONDS));
+        }
+        line
     }
 
     /// The cookie without a value, to be read by people.
@@ -200,13 +214,9 @@ impl Attributes {
     }
 }
 
-fn seconds(count: u64) -> CookieDuration {
-    CookieDuration::seconds(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
 /// The raw `Cookie` lines of one request, kept until somebody asks for the session.
 #[derive(Clone, Default)]
-pub(crate) struct CookieLines(Vec<u8>);
+pub(crate) struct CookieLines(SmallVec<[u8; USUAL]>);
 
 impl CookieLines {
     pub(crate) fn push(&mut self, line: &[u8]) {
@@ -221,8 +231,8 @@ impl CookieLines {
     /// nothing is decoded, and nothing but blanks and tabs around a pair is trimmed: other readings have let planted
     /// cookies pass for `__Host-` ones.
     pub(crate) fn candidates(&self, name: &str, is_well_formed: impl Fn(&[u8]) -> bool) -> Candidates<'_> {
-        let mut found = Candidates { values: Vec::new(), malformed: false };
-        for pair in self.0.split(|&byte| byte == b';') {
+        let mut found = Candidates { values: SmallVec::new(), malformed: false };
+        for pair in pairs(&self.0) {
             let value = trim(pair).strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
             match value {
                 Some(value) if found.values.contains(&value) => {}
@@ -241,7 +251,7 @@ impl CookieLines {
 /// What stood under our name.
 pub(crate) struct Candidates<'a> {
     /// One more than [`MOST_CANDIDATES`] means "too many".
-    pub(crate) values: Vec<&'a [u8]>,
+    pub(crate) values: SmallVec<[&'a [u8]; MOST_CANDIDATES + 1]>,
     /// There was a value that can't be ours.
     pub(crate) malformed: bool,
 }
@@ -250,6 +260,16 @@ impl fmt::Debug for CookieLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CookieLines(…)")
     }
+}
+
+/// What is between the semicolons.
+fn pairs(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr_iter(b';', lines).chain([lines.len()]).map(move |end| {
+        let pair = &lines[start..end];
+        start = end + 1;
+        pair
+    })
 }
 
 fn trim(mut pair: &[u8]) -> &[u8] {
@@ -439,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_line_that_a_browser_would_drop_is_refused_with_its_size() {
-        let attributes = Attributes::default();
+        let attributes = Attributes::default().check().unwrap();
         let rest = attributes.set("", 1, false).unwrap().len();
         assert_eq!(attributes.set(&"v".repeat(LARGEST - rest), 1, false).unwrap().len(), 4_096);
         for more in [1, 1_000] {
@@ -550,7 +570,7 @@ mod tests {
             (secure, http_only, partitioned, persistent) in any::<(bool, bool, bool, bool)>(),
         ) -> Attributes {
             let name = format!("{prefix}{name}");
-            Attributes { name, path, domain, same_site, secure, http_only, partitioned, persistent, chunked: false }
+            Attributes { name, path, domain, same_site, secure, http_only, partitioned, persistent, ..Attributes::default() }
         }
     }
 

@@ -137,8 +137,8 @@ impl<'a> Happening<'a> {
         Self { record, ..self }
     }
 
-    pub(crate) fn after(self, former: Fingerprint) -> Self {
-        Self { former: Some(former), ..self }
+    pub(crate) fn after(self, former: Option<Fingerprint>) -> Self {
+        Self { former, ..self }
     }
 
     /// What happened.
@@ -249,6 +249,11 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
     fn observe(&self, happening: &Happening<'_>) {
         (**self).observe(happening);
     }
+}
+
+/// Whether anybody is told which session it was.
+pub(crate) fn is_watched(observer: Option<&Arc<dyn Observer>>) -> bool {
+    observer.is_some() || tracing::enabled!(target: "session_core::event", tracing::Level::DEBUG)
 }
 
 /// Tells the log, the counter and, if there is one, the observer.

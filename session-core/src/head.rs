@@ -1,5 +1,6 @@
 //! The little that core has to know of a request and of a response, and what it does to the latter.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ pub trait ResponseHead {
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8]));
 
     /// Adds a field line behind those that are there.
-    fn append(&mut self, name: &'static str, value: &str);
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>);
 
     /// Drops the field lines of that name for which `keep` says no; the others stay as they are, in order.
     fn retain(&mut self, name: &'static str, keep: &mut dyn FnMut(&[u8]) -> bool);
@@ -80,31 +81,21 @@ impl Effects {
             };
             let ours = |other: &[u8]| self.set_cookies.iter().any(|SetCookie { name, .. }| is_for(other, name));
             head.retain("set-cookie", &mut |other| !ours(other));
-            self.set_cookies.iter().for_each(|SetCookie { line, .. }| head.append("set-cookie", line));
-            self.forbid_storing(head);
+            forbid_storing(head, self.observer.as_ref(), self.session);
+        }
+        for SetCookie { line, .. } in &self.set_cookies {
+            head.append("set-cookie", Cow::Owned(line.clone()));
         }
         // The answer depends on who asks, or on where that was (RFC 9110, 12.5.5).
-        let depends_on: &[&str] = match self.failure {
+        let depends_on: &[&'static str] = match self.failure {
             Some(Error::CrossOrigin) => &["Sec-Fetch-Site", "Origin"],
             _ => &["Cookie"],
         };
         for name in depends_on {
             if !says(head, "vary", &["*", name]) {
-                head.append("vary", name);
+                head.append("vary", Cow::Borrowed(name));
             }
         }
-    }
-
-    /// A response with a session's cookie in it must not be given to anybody else (RFC 9111, 7.3).
-    fn forbid_storing(&self, head: &mut impl ResponseHead) {
-        if says(head, "cache-control", &["no-store"]) {
-            return;
-        }
-        if says(head, "cache-control", &["public"]) {
-            emit(self.observer.as_ref(), Happening::from(Event::CacheOverruled).to(self.session));
-        }
-        head.retain("cache-control", &mut |_| false);
-        head.append("cache-control", "no-store");
     }
 }
 
@@ -124,6 +115,18 @@ impl fmt::Debug for Effects {
 }
 
 /// Whether a comma-separated header has one of `words` in it, parameters aside.
+/// A response with a session's cookie in it must not be given to anybody else (RFC 9111, 7.3).
+fn forbid_storing(head: &mut impl ResponseHead, observer: Option<&Arc<dyn Observer>>, session: Option<Fingerprint>) {
+    if says(head, "cache-control", &["no-store"]) {
+        return;
+    }
+    if says(head, "cache-control", &["public"]) {
+        emit(observer, Happening::from(Event::CacheOverruled).to(session));
+    }
+    head.retain("cache-control", &mut |_| false);
+    head.append("cache-control", Cow::Borrowed("no-store"));
+}
+
 fn says(head: &impl ResponseHead, name: &str, words: &[&str]) -> bool {
     let mut found = false;
     head.each(name, &mut |line| {
@@ -146,8 +149,8 @@ mod tests {
         fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
             self.0.iter().filter(|(key, _)| *key == name).for_each(|(_, value)| line(value));
         }
-        fn append(&mut self, name: &'static str, value: &str) {
-            self.0.push((name, value.as_bytes().to_vec()));
+        fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
+            self.0.push((name, value.into_owned().into_bytes()));
         }
         fn retain(&mut self, name: &'static str, keep: &mut dyn FnMut(&[u8]) -> bool) {
             self.0.retain(|(key, value)| *key != name || keep(value));
@@ -193,14 +196,13 @@ mod tests {
 
     #[test]
     fn a_refusal_depends_on_where_the_request_is_from() {
-        let refusal = Effects::from(Error::CrossOrigin);
         for (before, after) in [
             (vec![], vec!["vary: Sec-Fetch-Site", "vary: Origin"]),
             (vec![("vary", "origin")], vec!["vary: origin", "vary: Sec-Fetch-Site"]),
             (vec![("vary", "*")], vec!["vary: *"]),
         ] {
             let mut head = Lines::of(&before);
-            refusal.apply(&mut head);
+            Effects::from(Error::CrossOrigin).apply(&mut head);
             assert_eq!(head.all(), after);
         }
     }
@@ -223,7 +225,8 @@ mod tests {
     fn other_cookies_stay_in_order_and_ours_comes_once() {
         let mut head = Lines::of(&[("set-cookie", "a=1"), ("set-cookie", "id=old"), ("set-cookie", "idx=2")]);
         setting("id=new; Path=/").apply(&mut head);
-        assert_eq!(&head.all()[..3], ["set-cookie: a=1", "set-cookie: idx=2", "set-cookie: id=new; Path=/"]);
+        let cookies: Vec<_> = head.all().into_iter().filter(|line| line.starts_with("set-cookie")).collect();
+        assert_eq!(cookies, ["set-cookie: a=1", "set-cookie: idx=2", "set-cookie: id=new; Path=/"]);
     }
 
     #[test]
@@ -236,10 +239,10 @@ mod tests {
             }
         }
         let seen = Arc::new(Seen::default());
-        let effects = Effects { observer: Some(Arc::clone(&seen) as Arc<dyn Observer>), ..setting("id=1") };
-        effects.apply(&mut Lines::of(&[("cache-control", "max-age=5")]));
+        let effects = || Effects { observer: Some(Arc::clone(&seen) as Arc<dyn Observer>), ..setting("id=1") };
+        effects().apply(&mut Lines::of(&[("cache-control", "max-age=5")]));
         assert!(seen.0.lock().unwrap().is_empty());
-        effects.apply(&mut Lines::of(&[("cache-control", "PUBLIC")]));
+        effects().apply(&mut Lines::of(&[("cache-control", "PUBLIC")]));
         assert_eq!(*seen.0.lock().unwrap(), [Event::CacheOverruled]);
     }
 }

@@ -19,7 +19,7 @@ impl SessionId {
     pub(crate) fn random(random: &dyn Random) -> Result<Self, Error> {
         let mut bytes = [0; Self::LENGTH];
         random.fill(&mut bytes).map_err(Error::random)?;
-        Ok(Self(bytes))
+        Ok(Self::from_verified(bytes))
     }
 
     /// An id that came back in a token whose authenticity has been checked.

@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
+use sync_wrapper::SyncFuture;
+
 use crate::changes::Change;
-use crate::close::exclusive;
 use crate::error::Error;
 use crate::id::StoreKey;
 use crate::login::{Login, stamp};
@@ -275,7 +276,7 @@ impl Session {
             let sessions = store.sessions_of(&subject, MOST_DEVICES).await?;
             Ok(sessions.into_iter().map(|session| Device::new(session, current)).collect())
         };
-        exclusive(listing).await
+        SyncFuture::new(listing).await
     }
 
     /// Ends one session of who is logged in here, and says whether it did; somebody else's stays. The one that asks is ended
@@ -308,7 +309,7 @@ impl Session {
             }
             self.0.machine().end_one(Some(&subject), &handle.0).await
         };
-        exclusive(ending).await
+        SyncFuture::new(ending).await
     }
 }
 
@@ -344,7 +345,7 @@ impl Session {
             }
             Ok(ended)
         };
-        exclusive(ending).await
+        SyncFuture::new(ending).await
     }
 
     /// For a handler that has just changed the subject's credential: this session goes on under the new one and gets a new id,

@@ -1,6 +1,7 @@
 //! Sessions in this process's memory: for one process, and gone with it.
 
 mod shards;
+mod table;
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -125,7 +126,7 @@ impl MemoryStore {
     #[must_use]
     pub fn live(&self) -> usize {
         let now = self.0.clock.now();
-        let live = |shard: &Shard| shard.sessions.values().filter(|entry| !entry.times.is_over(now)).count();
+        let live = |shard: &Shard| shard.sessions.iter().filter(|(_, entry)| !entry.times.is_over(now)).count();
         self.0.shards.all().map(|shard| live(&shard)).sum()
     }
 

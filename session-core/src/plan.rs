@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::changes::Changes;
 use crate::clock::{Timestamp, millis};
 use crate::expiry::{Expiry, Times};
-use crate::id::SessionId;
+use crate::id::{SessionId, StoreKey};
 use crate::record::Record;
 use crate::store::Version;
 
@@ -13,11 +13,13 @@ use crate::store::Version;
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
     pub(crate) id: SessionId,
+    /// What a store knows it by.
+    pub(crate) key: StoreKey,
     pub(crate) record: Record,
     pub(crate) version: Version,
     pub(crate) times: Times,
     /// The id it began with. A logout of a session that is in cookies ends all that came of it.
-    pub(crate) first: SessionId,
+    pub(crate) first: Option<Box<SessionId>>,
     /// How the clock that keeps its deadlines compares with ours: both as they stood at the same moment.
     pub(crate) theirs: Timestamp,
     pub(crate) ours: Timestamp,
@@ -32,6 +34,11 @@ impl Base {
     }
 
     /// When it got its id, as far as that is noted.
+    /// The id that a session in cookies began with.
+    pub(crate) fn first(&self) -> &SessionId {
+        self.first.as_deref().unwrap_or(&self.id)
+    }
+
     fn renewed(&self) -> Timestamp {
         self.times.created.plus(Duration::from_millis(self.record.own().renewed.unwrap_or_default()))
     }
@@ -164,7 +171,8 @@ mod tests {
     fn base(subject: Option<&str>, values: &[(&str, u64)]) -> Base {
         let id = SessionId::from_verified([1; 32]);
         Base {
-            first: id.clone(),
+            first: None,
+            key: id.store_key(),
             id,
             record: record(subject, values),
             version: Version::FIRST,
@@ -339,7 +347,7 @@ mod tests {
         for (case, base, changes, answer, now, expected) in table {
             let loaded = base.as_ref().filter(|_| !changes.destroyed).map(|base| base.record.clone());
             let before = loaded.unwrap_or_else(|| Record::new(POLICY.expiry));
-            let result = changes.replay(before, Duration::from_secs(now), POLICY.expiry).unwrap();
+            let result = changes.replay(before, &|| Duration::from_secs(now), POLICY.expiry).unwrap();
             let plan = plan(base.as_ref(), &changes, &result, answer, at(now), &POLICY);
             assert_eq!(plan, expected, "{case}");
         }
@@ -374,7 +382,7 @@ mod tests {
             ("young, but asked for", old(0, 0), renewed(&[]), Open, 7, Plan::Rename(noted(1, 7))),
         ];
         for (case, base, changes, answer, now, expected) in table {
-            let result = changes.replay(base.record.clone(), Duration::from_secs(now), POLICY.expiry).unwrap();
+            let result = changes.replay(base.record.clone(), &|| Duration::from_secs(now), POLICY.expiry).unwrap();
             assert_eq!(plan(Some(&base), &changes, &result, answer, at(now), &policy), expected, "{case}");
             // Where it isn't asked for, nothing is noted and nothing is renewed by age.
             let without = plan(Some(&base), &changes, &result, answer, at(now), &POLICY);

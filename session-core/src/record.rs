@@ -11,7 +11,7 @@ use crate::clock::millis;
 use crate::csrf::CsrfSecret;
 use crate::expiry::Expiry;
 use crate::flash::Flash;
-use crate::values::Values;
+use crate::values::{Values, json_size};
 
 /// One session as stores see it: who, for how long, and the application's values. No id, no cookie.
 ///
@@ -167,10 +167,11 @@ impl Record {
     /// ```
     #[must_use]
     pub fn size(&self) -> usize {
-        let mut around = String::with_capacity(ROOM);
-        self.write_head(&mut around);
-        self.write_own(&mut around);
-        self.values.size() + around.len() + "{}".len()
+        let subject = self.subject.as_deref().map_or("null".len(), json_size);
+        let limits = digits(millis(self.expiry.idle)) + digits(millis(self.expiry.lifetime));
+        // A comma in the place of the braces.
+        let own = self.own.as_deref().map_or(0, |own| json(own).len() - 1);
+        AROUND.len() + subject + limits + self.values.size() + own
     }
 
     /// The members of the JSON object, so that others may stand beside them.
@@ -224,6 +225,12 @@ impl Record {
 
 /// What is around the values of most sessions, in bytes.
 const ROOM: usize = 256;
+/// What every record has around its members.
+const AROUND: &str = r#"{"format":1,"subject":,"idle":,"lifetime":,"values":}"#;
+
+fn digits(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
 
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("text, numbers and lists of them are JSON")

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sync_wrapper::SyncFuture;
 
 use crate::binding::Agent;
 use crate::changes::Change;
-use crate::close::exclusive;
 use crate::commit::Machine;
 use crate::cookie::Brought;
 use crate::csrf::{self, CsrfSecret};
@@ -38,7 +38,7 @@ use crate::state::Shared;
 pub struct Session(pub(crate) Arc<Shared>);
 
 impl Session {
-    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>, brought: Brought, agent: Agent) -> Self {
+    pub(crate) fn new(machine: Arc<Machine>, base: Option<Arc<Base>>, brought: Brought, agent: Agent) -> Self {
         Self(Arc::new(Shared::new(machine, base, brought, agent)))
     }
 }
@@ -435,7 +435,7 @@ impl Session {
     /// # Ok::<(), session_core::Error>(()) })?; Ok::<(), session_core::Error>(())
     /// ```
     pub async fn save(&self) -> Result<(), Error> {
-        exclusive(self.0.save()).await
+        SyncFuture::new(self.0.save()).await
     }
 
     /// Whether this visitor had no session, or has just ended it.

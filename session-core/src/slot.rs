@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sync_wrapper::SyncFuture;
 use tokio::sync::OnceCell;
 
 use crate::binding::Agent;
-use crate::close::{Close, CloseFuture, exclusive};
+use crate::close::{Close, CloseFuture};
 use crate::commit::Machine;
 use crate::cookie::CookieLines;
 use crate::error::Error;
@@ -79,7 +80,7 @@ impl Slot {
     async fn read(&self) -> Result<Session, Error> {
         let machine = self.machine();
         let tokens = machine.open_tokens(&self.0.cookies);
-        let base = if tokens.is_empty() { Ok(None) } else { exclusive(machine.find(tokens)).await };
+        let base = if tokens.is_empty() { Ok(None) } else { SyncFuture::new(Box::pin(machine.find(tokens))).await };
         match base {
             Ok(base) => {
                 let base = base.filter(|base| machine.admits(base, self.0.agent.as_deref()));

@@ -30,7 +30,7 @@ pub(crate) struct Shared {
 }
 
 struct State {
-    base: Option<Base>,
+    base: Option<Arc<Base>>,
     /// The base with the changes applied: what the handler reads.
     view: Record,
     changes: Changes,
@@ -65,9 +65,10 @@ struct Rest {
 }
 
 impl Shared {
-    pub(crate) fn new(machine: Arc<Machine>, base: Option<Base>, brought: Brought, agent: Agent) -> Self {
+    pub(crate) fn new(machine: Arc<Machine>, base: Option<Arc<Base>>, brought: Brought, agent: Agent) -> Self {
         let view = base.as_ref().map_or_else(|| Record::new(machine.policy.anonymous), |base| base.record.clone());
-        let opened = Times::begin(machine.clock.now(), machine.policy.anonymous);
+        let now = base.as_ref().map_or_else(|| machine.clock.now(), |base| base.ours);
+        let opened = Times::begin(now, machine.policy.anonymous);
         let state = State {
             base,
             view,
@@ -149,7 +150,7 @@ impl Shared {
     fn decide(&self, rest: &Rest, answer: Answer) -> Option<Effects> {
         let Rest { progress, changes, result, failure } = rest;
         let nothing = (progress.gone && !changes.begins_anew()) || (failure.is_some() && !changes.destroyed);
-        let plan = self.machine.plan(progress.base.as_ref(), changes, result, answer);
+        let plan = self.machine.plan(progress.base.as_deref(), changes, result, answer);
         (nothing || plan == Plan::Nothing).then(|| self.effects(progress, failure.clone()))
     }
 
@@ -173,7 +174,7 @@ impl Shared {
         }
         // Only a response that sets the cookie is an event.
         let whose = progress.base.as_ref().filter(|_| !set_cookies.is_empty());
-        let session = whose.map(|base| self.machine.fingerprint(&base.id, &base.first));
+        let session = whose.and_then(|base| self.machine.fingerprint(base));
         Effects { failure, set_cookies, session, observer: self.machine.observer.clone() }
     }
 
@@ -242,7 +243,7 @@ impl Shared {
                 let undone = state.saving == Some(true) && !progress.deleted;
                 (Changes { destroyed: state.changes.destroyed || undone, ..state.changes.clone() }, state.generation)
             };
-            let base = progress.base.as_ref().filter(|_| !since.destroyed);
+            let base = progress.base.as_deref().filter(|_| !since.destroyed);
             let view = self.machine.replay(base, &since);
             let mut state = self.state();
             if state.generation == generation {
@@ -269,8 +270,9 @@ impl Shared {
 
     pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
         let mut state = self.open_state()?;
-        let age = self.age(&state);
-        change.apply(&mut state.view, age, self.machine.policy.expiry)?;
+        let mut view = state.view.clone();
+        change.apply(&mut view, &|| self.age(&state), self.machine.policy.expiry)?;
+        state.view = view;
         state.changes.push(change);
         state.generation += 1;
         Ok(())
@@ -279,11 +281,12 @@ impl Shared {
     /// As `change`, for one that runs the application's code: not under the lock, so again if something came between.
     pub(crate) fn change_with(&self, change: &Change) -> Result<Record, Error> {
         loop {
-            let (mut view, age, generation) = {
+            let (mut view, generation) = {
                 let state = self.open_state()?;
-                (state.view.clone(), self.age(&state), state.generation)
+                (state.view.clone(), state.generation)
             };
-            change.apply(&mut view, age, self.machine.policy.expiry)?;
+            // None of these steps asks how old the session is.
+            change.apply(&mut view, &|| Duration::ZERO, self.machine.policy.expiry)?;
             let mut state = self.open_state()?;
             if state.generation == generation {
                 state.view = view.clone();
@@ -351,7 +354,7 @@ impl Shared {
     /// What the store knows the session by, if it does.
     pub(crate) fn key(&self) -> Option<StoreKey> {
         let state = self.state();
-        state.base.as_ref().filter(|_| !state.ends()).map(|base| base.id.store_key())
+        state.base.as_ref().filter(|_| !state.ends()).map(|base| base.key)
     }
 
     pub(crate) fn listing_store(&self) -> Result<&dyn SessionStore, Error> {

@@ -30,6 +30,8 @@ const KEY_ID_LENGTH: usize = 4;
 const REFERENCE_LENGTH: usize = 92;
 /// Sealed text is padded to multiples of this, so that its length tells little about its content.
 const BLOCK: usize = 64;
+/// So many characters of base64 are format and key id, but for the last four bits.
+const START_LENGTH: usize = 6;
 
 /// What kind of token a manager makes and accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +66,7 @@ pub(crate) struct Envelope {
     pub(crate) record: Record,
     pub(crate) times: Times,
     /// The id it began with.
-    pub(crate) first: SessionId,
+    pub(crate) first: Option<Box<SessionId>>,
 }
 
 /// An authentic token.
@@ -92,6 +94,8 @@ pub(crate) struct Tokens {
 #[derive(Debug)]
 struct Key {
     id: [u8; KEY_ID_LENGTH],
+    /// How a token begins that names this key.
+    start: [u8; START_LENGTH],
     context: Vec<u8>,
     /// Has hashed the context already.
     mac: Mac,
@@ -110,7 +114,10 @@ impl Tokens {
                 cookie_name.as_bytes(),
                 &id,
             ]);
-            Key { id, mac: Mac::new(&key).with(&context), cipher: Xaes::new(&key), context }
+            let mut start = [0; START_LENGTH];
+            let head = URL_SAFE_NO_PAD.encode([&[purpose.format()], &id[..]].concat());
+            start.copy_from_slice(&head.as_bytes()[..START_LENGTH]);
+            Key { id, start, mac: Mac::new(&key).with(&context), cipher: Xaes::new(&key), context }
         };
         Self { purpose, keys: ring.secrets().map(key).collect() }
     }
@@ -148,13 +155,13 @@ impl Tokens {
 
     /// Whether this could be a token of ours: its form is right and it names a key we have. No cryptography yet.
     pub(crate) fn is_well_formed(&self, token: &[u8]) -> bool {
-        let head = match self.purpose {
+        let text = match self.purpose {
             _ if token.len() > LONGEST_IN_ONE => None,
             Purpose::Reference => (token.len() == REFERENCE_LENGTH).then_some(token),
             Purpose::Sealed => Some(token),
             Purpose::Signed => token.iter().position(|&byte| byte == b'.').map(|dot| &token[dot + 1..]),
         };
-        head.and_then(|head| URL_SAFE_NO_PAD.decode(head).ok()).is_some_and(|bytes| self.key_of(&bytes).is_some())
+        text.is_some_and(|text| self.keys.iter().any(|key| text.starts_with(&key.start)))
     }
 
     /// The token's content, or nothing if it isn't ours, whatever is wrong with it.
@@ -174,7 +181,8 @@ impl Tokens {
         if token.len() != REFERENCE_LENGTH {
             return None;
         }
-        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let mut bytes = [0; REFERENCE_LENGTH / 4 * 3];
+        URL_SAFE_NO_PAD.decode_slice(token, &mut bytes).ok()?;
         let (place, key, rest) = self.key_of(&bytes)?;
         let (id, tag) = rest.split_first_chunk::<{ SessionId::LENGTH }>()?;
         key.mac.clone().with(id).verifies(tag).then(|| (place, Content::Reference(SessionId::from_verified(*id))))
@@ -251,8 +259,8 @@ struct Beside {
 impl Envelope {
     fn to_json(&self) -> Vec<u8> {
         let mut json = format!(r#"{{"id":"{}","#, written_id(&self.id));
-        if self.first.as_bytes() != self.id.as_bytes() {
-            json.push_str(&format!(r#""first":"{}","#, written_id(&self.first)));
+        if let Some(first) = &self.first {
+            json.push_str(&format!(r#""first":"{}","#, written_id(first)));
         }
         let [created, seen, expires] =
             [self.times.created, self.times.seen, self.times.expires].map(Timestamp::as_millis);
@@ -266,7 +274,10 @@ impl Envelope {
         let record = Record::from_json(json).ok()?;
         let Beside { id, first, created, seen, expires } = serde_json::from_slice(json).ok()?;
         let id = read_id(&id)?;
-        let first = first.map_or(Some(id.clone()), |first| read_id(&first))?;
+        let first = match first {
+            Some(first) => Some(Box::new(read_id(&first)?)),
+            None => None,
+        };
         Some(Self { id, times: Times { created, seen, expires }, record, first })
     }
 }

@@ -25,17 +25,19 @@ use serde_json::value::RawValue;
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Values {
-    /// One entry after the other, in the order of their keys: the lengths of key and value, the key, the value. Lengths are
-    /// written in ASCII characters of six bits each, so that the whole is a text, and was checked to be one when it was made.
-    entries: Arc<str>,
+    /// One entry after the other, in the order of their keys: the lengths of key and value, the key, the value.
+    entries: Arc<[u8]>,
+    count: u32,
+    /// What `write` writes for all of them, with a comma behind each.
+    size: u32,
 }
 
 /// One of them, and where it is.
 struct Entry<'a> {
     start: usize,
     end: usize,
-    key: &'a str,
-    json: &'a str,
+    key: &'a [u8],
+    json: &'a [u8],
 }
 
 impl Values {
@@ -67,7 +69,7 @@ impl Values {
     /// assert!(values.decode::<u64>("m").is_none());
     /// ```
     pub fn decode<T: DeserializeOwned>(&self, key: &str) -> Option<Result<T, serde_json::Error>> {
-        self.json(key).map(serde_json::from_str)
+        self.find(key).map(|entry| serde_json::from_slice(entry.json))
     }
 
     /// The JSON text of the value under `key`.
@@ -81,7 +83,7 @@ impl Values {
     /// ```
     #[must_use]
     pub fn json(&self, key: &str) -> Option<&str> {
-        self.find(key).ok().map(|entry| entry.json)
+        self.find(key).and_then(|entry| text(entry.json))
     }
 
     /// Writes a value, in the place of one that is there.
@@ -97,14 +99,22 @@ impl Values {
         self.insert_json(key.as_ref(), &value.into().to_string());
     }
 
-    /// As `insert`. `json` is one value, and nothing else.
-    pub(crate) fn insert_json(&mut self, key: &str, json: &str) {
-        let (start, end) = self.find(key).map_or_else(|place| (place, place), |entry| (entry.start, entry.end));
-        let mut entries = String::with_capacity(self.entries.len() + key.len() + json.len() + 8);
-        entries.push_str(&self.entries[..start]);
+    /// As `insert`. `json` is one value, and nothing else. Says whether that is another value than before.
+    pub(crate) fn insert_json(&mut self, key: &str, json: &str) -> bool {
+        let former = self.find(key);
+        if former.as_ref().is_some_and(|entry| is_same(entry.json, json.as_bytes())) {
+            return false;
+        }
+        let start = former.as_ref().map_or_else(|| self.place(key), |entry| entry.start);
+        let end = former.as_ref().map_or(start, |entry| entry.end);
+        let (count, size) = former.map_or((self.count, self.size), |entry| (self.count - 1, self.size - entry.size()));
+        let mut entries = Vec::with_capacity(self.entries.len() + key.len() + json.len() + 2 * LONGEST_LENGTH);
+        entries.extend_from_slice(&self.entries[..start]);
         push(&mut entries, key, json);
-        entries.push_str(&self.entries[end..]);
-        self.entries = entries.into();
+        entries.extend_from_slice(&self.entries[end..]);
+        let added = Entry { start, end, key: key.as_bytes(), json: json.as_bytes() }.size();
+        *self = Self { entries: entries.into(), count: count + 1, size: size + added };
+        true
     }
 
     /// Removes the value under `key`, and says whether there was one.
@@ -117,8 +127,9 @@ impl Values {
     /// assert!(!values.remove("n"));
     /// ```
     pub fn remove(&mut self, key: &str) -> bool {
-        let Ok(Entry { start, end, .. }) = self.find(key) else { return false };
-        self.entries = [&self.entries[..start], &self.entries[end..]].concat().into();
+        let Some(entry) = self.find(key) else { return false };
+        let entries = [&self.entries[..entry.start], &self.entries[entry.end..]].concat().into();
+        *self = Self { entries, count: self.count - 1, size: self.size - entry.size() };
         true
     }
 
@@ -132,7 +143,7 @@ impl Values {
     /// assert!(values.is_empty());
     /// ```
     pub fn clear(&mut self) {
-        self.entries = Arc::default();
+        *self = Self::default();
     }
 
     /// Whether there is a value under `key`.
@@ -145,7 +156,7 @@ impl Values {
     /// ```
     #[must_use]
     pub fn contains_key(&self, key: &str) -> bool {
-        self.find(key).is_ok()
+        self.find(key).is_some()
     }
 
     /// How many there are.
@@ -157,8 +168,8 @@ impl Values {
     /// assert_eq!(values.len(), 1);
     /// ```
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries().count()
+    pub const fn len(&self) -> usize {
+        self.count as usize
     }
 
     /// Whether there are none.
@@ -168,8 +179,8 @@ impl Values {
     /// assert!(Values::default().is_empty());
     /// ```
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// The keys, in their order.
@@ -182,7 +193,7 @@ impl Values {
     /// assert_eq!(values.keys().collect::<Vec<_>>(), ["a", "b"]);
     /// ```
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries().map(|entry| entry.key)
+        self.entries().filter_map(|entry| text(entry.key))
     }
 
     /// Keys and JSON texts, in the order of the keys.
@@ -195,7 +206,7 @@ impl Values {
     /// assert_eq!(values.iter().collect::<Vec<_>>(), [("a", "2"), ("b", "\"x\"")]);
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries().map(|entry| (entry.key, entry.json))
+        self.entries().filter_map(|entry| Some((text(entry.key)?, text(entry.json)?)))
     }
 
     /// All of them as one JSON object.
@@ -205,7 +216,7 @@ impl Values {
             if place > 0 {
                 to.push(',');
             }
-            if is_plain(key) {
+            if is_plain(key.as_bytes()) {
                 to.push('"');
                 to.push_str(key);
                 to.push('"');
@@ -219,17 +230,14 @@ impl Values {
     }
 
     /// How many bytes `write` writes.
-    pub(crate) fn size(&self) -> usize {
-        let quoted = |key: &str| if is_plain(key) { key.len() + 2 } else { Value::from(key).to_string().len() };
-        let sizes = self.iter().map(|(key, json)| quoted(key) + json.len() + 2);
-        // One comma less than there are values, where there are any.
-        2 + sizes.sum::<usize>().saturating_sub(1)
+    pub(crate) const fn size(&self) -> usize {
+        "{}".len() + (self.size as usize).saturating_sub(",".len())
     }
 
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let mut start = 0;
         std::iter::from_fn(move || {
-            let rest = &self.entries[start..];
+            let rest = self.entries.get(start..)?;
             let (key_length, rest) = length(rest)?;
             let (json_length, rest) = length(rest)?;
             let (key, rest) = rest.split_at_checked(key_length)?;
@@ -240,57 +248,73 @@ impl Values {
         })
     }
 
-    /// Or the place where it would be.
-    fn find(&self, key: &str) -> Result<Entry<'_>, usize> {
-        for entry in self.entries() {
-            if entry.key >= key {
-                return if entry.key == key { Ok(entry) } else { Err(entry.start) };
-            }
-        }
-        Err(self.entries.len())
+    fn find(&self, key: &str) -> Option<Entry<'_>> {
+        self.entries().find(|entry| entry.key == key.as_bytes())
+    }
+
+    /// Where an entry that is not there would be.
+    fn place(&self, key: &str) -> usize {
+        self.entries().find(|entry| entry.key > key.as_bytes()).map_or(self.entries.len(), |entry| entry.start)
     }
 }
 
-fn push(entries: &mut String, key: &str, json: &str) {
+impl Entry<'_> {
+    /// What it takes in a JSON object, a comma included. An object has less than 4 GiB.
+    fn size(&self) -> u32 {
+        let key = text(self.key).map_or(0, json_size);
+        u32::try_from(key + ":".len() + self.json.len() + ",".len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// It was text when it was put there.
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+fn push(entries: &mut Vec<u8>, key: &str, json: &str) {
     push_length(entries, key.len());
     push_length(entries, json.len());
-    entries.push_str(key);
-    entries.push_str(json);
+    entries.extend_from_slice(key.as_bytes());
+    entries.extend_from_slice(json.as_bytes());
 }
 
-/// Six bits a character, the lowest first; all but the last have the seventh bit.
-fn push_length(entries: &mut String, mut length: usize) {
-    while length >= 64 {
-        entries.push(char::from(64 | (length % 64) as u8));
-        length /= 64;
+const LONGEST_LENGTH: usize = 10;
+
+/// Seven bits a byte, the lowest first; all but the last have the eighth bit.
+fn push_length(entries: &mut Vec<u8>, mut length: usize) {
+    while length >= 0x80 {
+        entries.push(0x80 | (length & 0x7f) as u8);
+        length >>= 7;
     }
-    entries.push(char::from(length as u8));
+    entries.push(length as u8);
 }
 
-fn length(text: &str) -> Option<(usize, &str)> {
-    let (mut length, mut shift) = (0, 0);
-    for (place, byte) in text.bytes().enumerate() {
-        length |= usize::from(byte % 64) << shift;
-        if byte < 64 {
-            return Some((length, &text[place + 1..]));
-        }
-        shift += 6;
+fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (&first, mut rest) = bytes.split_first()?;
+    let (mut length, mut last, mut shift) = (usize::from(first & 0x7f), first, 7);
+    while last >= 0x80 {
+        (last, rest) = rest.split_first().map(|(byte, rest)| (*byte, rest))?;
+        length |= usize::from(last & 0x7f).checked_shl(shift)?;
+        shift += 7;
     }
-    None
+    Some((length, rest))
 }
 
 /// Whether JSON writes it as it is.
-fn is_plain(key: &str) -> bool {
-    key.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+}
+
+/// How many bytes a text takes in JSON.
+pub(crate) fn json_size(text: &str) -> usize {
+    if is_plain(text.as_bytes()) { text.len() + 2 } else { Value::from(text).to_string().len() }
 }
 
 /// Whether two JSON texts are the same value. An object's members may be written in any order, so those are compared as values.
-pub(crate) fn is_same(one: &str, other: &str) -> bool {
-    let value = |json: &str| serde_json::from_str::<Value>(json).ok();
-    one == other
-        || (one.starts_with(['{', '['])
-            && other.starts_with(['{', '['])
-            && value(one).is_some_and(|one| Some(one) == value(other)))
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let has_parts = |json: &[u8]| matches!(json.first(), Some(b'{' | b'['));
+    let value = |json: &[u8]| serde_json::from_slice::<Value>(json).ok();
+    one == other || (has_parts(one) && has_parts(other) && value(one).is_some_and(|one| Some(one) == value(other)))
 }
 
 impl<'de> Deserialize<'de> for Values {
@@ -304,19 +328,24 @@ impl<'de> Deserialize<'de> for Values {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
-                let (mut entries, mut last, mut late) = (String::new(), None::<String>, Vec::new());
+                let (mut values, mut entries, mut late) = (Values::default(), Vec::new(), Vec::new());
+                let mut last = None::<String>;
                 while let Some(key) = map.next_key::<String>()? {
                     let json = map.next_value::<&RawValue>()?.get();
-                    if last.as_ref().is_none_or(|last| *last < key) {
-                        push(&mut entries, &key, json);
-                        last = Some(key);
-                    } else {
+                    if last.as_ref().is_some_and(|last| *last >= key) {
                         late.push((key, json));
+                        continue;
                     }
+                    push(&mut entries, &key, json);
+                    values.count += 1;
+                    values.size += Entry { start: 0, end: 0, key: key.as_bytes(), json: json.as_bytes() }.size();
+                    last = Some(key);
                 }
-                let mut values = Values { entries: entries.into() };
+                values.entries = entries.into();
                 // Written by something that has no order, or twice: then the last one counts.
-                late.into_iter().for_each(|(key, json)| values.insert_json(&key, json));
+                for (key, json) in late {
+                    values.insert_json(&key, json);
+                }
                 Ok(values)
             }
         }
@@ -394,14 +423,14 @@ mod tests {
 
     #[test]
     fn the_order_of_members_makes_no_other_value() {
-        assert!(is_same(r#"{"a":1,"b":[2]}"#, r#"{"b":[2],"a":1}"#));
-        assert!(is_same("1", "1") && !is_same("1", "2") && !is_same("[1,2]", "[2,1]") && !is_same("[", "[ "));
+        assert!(is_same(br#"{"a":1,"b":[2]}"#, br#"{"b":[2],"a":1}"#));
+        assert!(is_same(b"1", b"1") && !is_same(b"1", b"2") && !is_same(b"[1,2]", b"[2,1]") && !is_same(b"[", b"[ "));
     }
 
     #[test]
     fn long_keys_and_values_have_long_lengths() {
         let mut values = Values::default();
-        for length in [0, 1, 61, 62, 63, 64, 65, 4_095, 4_096, 300_000] {
+        for length in [0, 1, 125, 126, 127, 128, 129, 16_383, 16_384, 3_000_000] {
             let text = "x".repeat(length);
             values.insert(&text, text.clone());
             assert_eq!(values.get(&text), Some(text.into()), "{length}");

@@ -1,5 +1,6 @@
 //! The fairing: the way of a request through Rocket, from its cookies to the headers of its response.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -140,8 +141,8 @@ impl ResponseHead for Head<'_, '_> {
         self.0.headers().get(name).for_each(|value| line(value.as_bytes()));
     }
 
-    fn append(&mut self, name: &'static str, value: &str) {
-        self.0.adjoin_raw_header(name, value.to_owned());
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
+        self.0.adjoin_raw_header(name, value);
     }
 
     fn retain(&mut self, name: &'static str, keep: &mut dyn FnMut(&[u8]) -> bool) {

@@ -1,6 +1,7 @@
 //! Visitors for tests of an application: their sessions are made by the application's own manager, without a request.
 
 use session_core::{Close, Error, RequestHead, ResponseHead, Session, SessionManager};
+use std::borrow::Cow;
 
 /// Makes a session as a handler would, keeps it where the manager keeps sessions, and returns the `Cookie` header with which a
 /// test of your application's routes is this visitor: logged in, with a full cart, without going through your login page.
@@ -60,7 +61,7 @@ struct Answered(Vec<String>);
 impl ResponseHead for Answered {
     fn each(&self, _: &str, _: &mut dyn FnMut(&[u8])) {}
 
-    fn append(&mut self, name: &'static str, value: &str) {
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
         if name == "set-cookie" {
             self.0.extend(value.split(';').next().map(str::to_owned));
         }

@@ -1,6 +1,7 @@
 //! The adapter suite on the smallest adapter there can be, for no framework at all, and on ones that are broken on
 //! purpose.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use session_core::{Close, CloseFuture, Effects, Error, RequestHead, ResponseHead, SessionManager, Slot};
@@ -281,11 +282,11 @@ impl ResponseHead for Head<'_> {
         self.0.headers.iter().filter(|(other, _)| other == name).for_each(|(_, value)| line(value.as_bytes()));
     }
 
-    fn append(&mut self, name: &'static str, value: &str) {
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
         if self.1 == Fault::ReplacesHeaders {
             self.retain(name, &mut |_| false);
         }
-        self.0.headers.push((name.to_owned(), value.to_owned()));
+        self.0.headers.push((name.to_owned(), value.into_owned()));
     }
 
     fn retain(&mut self, name: &'static str, keep: &mut dyn FnMut(&[u8]) -> bool) {

@@ -18,10 +18,11 @@
 //! # Ok::<(), session_core::Error>(()) }).unwrap();
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
 use std::task::{Context, Poll};
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, VARY};
 use http::{Extensions, Request, Response, StatusCode};
 use session_core::{
     CloseFuture, Door, Effects, Error, Passage, RequestHead, ResponseHead, Session, SessionManager, Slot,
@@ -144,15 +145,15 @@ where
 
     fn call(&mut self, mut request: Request<In>) -> Self::Future {
         let door = self.layer.clone();
-        if request.extensions().get::<Slot>().is_some_and(|slot| door.manager.opened(slot)) {
+        let slot = door.manager.open(&Head(&request));
+        let outer = request.extensions_mut().insert(slot.clone());
+        if let Some(outer) = outer.filter(|outer| door.manager.opened(outer)) {
+            request.extensions_mut().insert(outer);
             return Passage::bypass(self.inner.call(request), door);
         }
-        let head = Head(&request);
-        if let Some(error) = door.manager.refuses(&head) {
+        if let Some(error) = door.manager.refuses(&Head(&request)) {
             return Passage::refused(error, door);
         }
-        let slot = door.manager.open(&head);
-        request.extensions_mut().insert(slot.clone());
         Passage::new(self.inner.call(request), slot, door)
     }
 }
@@ -212,18 +213,21 @@ impl<B> RequestHead for Head<&Request<B>> {
     }
 
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        self.0.headers().get_all(name).iter().for_each(|value| line(value.as_bytes()));
+        each(self.0.headers(), name, line);
     }
 }
 
 impl ResponseHead for Head<&mut HeaderMap> {
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        self.0.get_all(name).iter().for_each(|value| line(value.as_bytes()));
+        each(self.0, name, line);
     }
 
-    fn append(&mut self, name: &'static str, value: &str) {
-        let value = HeaderValue::from_str(value).expect("core writes visible ASCII only");
-        self.0.append(HeaderName::from_static(name), value);
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
+        let value = match value {
+            Cow::Borrowed(value) => HeaderValue::from_static(value),
+            Cow::Owned(value) => HeaderValue::try_from(value).expect("core writes visible ASCII only"),
+        };
+        self.0.append(header(name), value);
     }
 
     fn retain(&mut self, name: &'static str, keep: &mut dyn FnMut(&[u8]) -> bool) {
@@ -232,5 +236,18 @@ impl ResponseHead for Head<&mut HeaderMap> {
         lines.into_iter().for_each(|value| {
             self.0.append(HeaderName::from_static(name), value);
         });
+    }
+}
+
+fn each(headers: &HeaderMap, name: &str, line: &mut dyn FnMut(&[u8])) {
+    headers.get_all(header(name)).iter().for_each(|value| line(value.as_bytes()));
+}
+
+/// Those that are asked for with every request need not be looked up by their names.
+fn header(name: &str) -> HeaderName {
+    match name {
+        "cookie" => COOKIE,
+        "vary" => VARY,
+        name => HeaderName::try_from(name).expect("core asks for names of headers"),
     }
 }

@@ -9,6 +9,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::table::Table;
 use crate::clock::Timestamp;
 use crate::expiry::Times;
 use crate::id::StoreKey;
@@ -27,7 +28,7 @@ pub(super) struct Shards {
 
 #[derive(Default)]
 pub(super) struct Shard {
-    pub(super) sessions: HashMap<StoreKey, Entry>,
+    pub(super) sessions: Table,
     /// Where renamed sessions went, so that who wants to end one by its former key ends it all the same.
     pub(super) renamed: HashMap<StoreKey, Renamed>,
     /// Until when a key is revoked.
@@ -144,7 +145,7 @@ impl Shard {
     /// What is under a key is no longer elsewhere. True if there was something, which has expired.
     pub(super) fn insert(&mut self, key: &StoreKey, entry: Entry) -> bool {
         self.renamed.remove(key);
-        self.sessions.insert(*key, entry).is_some()
+        self.sessions.insert(*key, entry)
     }
 
     /// Keys of sessions that have expired.
@@ -157,14 +158,16 @@ impl Shard {
     pub(super) fn take_over(&mut self, keys: &[StoreKey], now: Timestamp) -> Vec<(StoreKey, Entry)> {
         let over = keys.iter().filter(|key| self.sessions.get(*key).is_some_and(|entry| entry.times.is_over(now)));
         let over: Vec<_> = over.copied().collect();
-        over.into_iter().filter_map(|key| self.sessions.remove_entry(&key)).collect()
+        over.into_iter().filter_map(|key| Some((key, self.sessions.remove(&key)?))).collect()
     }
 
     /// Drops what else has expired, at most `limit` of each kind, and gives room back that isn't needed.
     pub(super) fn tidy(&mut self, now: Timestamp, limit: usize) {
         self.renamed.extract_if(|_, renamed| renamed.until <= now).take(limit).for_each(drop);
         self.revoked.extract_if(|_, until| *until <= now).take(limit).for_each(drop);
-        shrink(&mut self.sessions);
+        if is_spacious(self.sessions.capacity(), self.sessions.len()) {
+            self.sessions.shrink_to_fit();
+        }
         shrink(&mut self.renamed);
         shrink(&mut self.revoked);
     }
@@ -264,9 +267,13 @@ fn place(key: &StoreKey) -> usize {
 
 /// Not before three quarters are spare: what was swept is soon filled again, and moving costs time and leaves holes.
 fn shrink<K: Eq + Hash, T>(map: &mut HashMap<K, T>) {
-    if map.capacity() > 4 * map.len().max(8) {
+    if is_spacious(map.capacity(), map.len()) {
         map.shrink_to_fit();
     }
+}
+
+fn is_spacious(capacity: usize, len: usize) -> bool {
+    capacity > 4 * len.max(8)
 }
 
 fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,8 +45,8 @@ impl ResponseHead for Response {
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
         self.lines.iter().filter(|(key, _)| *key == name).for_each(|(_, value)| line(value.as_bytes()));
     }
-    fn append(&mut self, name: &'static str, value: &str) {
-        self.lines.push((name, value.to_owned()));
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
+        self.lines.push((name, value.into_owned()));
     }
     fn retain(&mut self, name: &'static str, keep: &mut dyn FnMut(&[u8]) -> bool) {
         self.lines.retain(|(key, value)| *key != name || keep(value.as_bytes()));

@@ -1,5 +1,6 @@
 //! One request, from its cookies to its response, with what it may expect checked on the way.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -131,8 +132,8 @@ impl ResponseHead for Response {
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
         self.0.iter().filter(|(key, _)| *key == name).for_each(|(_, value)| line(value.as_bytes()));
     }
-    fn append(&mut self, name: &'static str, value: &str) {
-        self.0.push((name, value.to_owned()));
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
+        self.0.push((name, value.into_owned()));
     }
     fn retain(&mut self, name: &'static str, keep: &mut dyn FnMut(&[u8]) -> bool) {
         self.0.retain(|(key, value)| *key != name || keep(value.as_bytes()));

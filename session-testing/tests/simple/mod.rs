@@ -79,7 +79,13 @@ impl Simple {
             return Err(Verb::Update.failed("data too long for column"));
         }
         self.check(times.expires)?;
-        Ok(Entry { first: record.clone(), listed: record.subject.as_deref().map(str::to_owned), record, version, times })
+        Ok(Entry {
+            first: record.clone(),
+            listed: record.subject.as_deref().map(str::to_owned),
+            record,
+            version,
+            times,
+        })
     }
 
     fn check(&self, time: Timestamp) -> Result<(), StoreError> {

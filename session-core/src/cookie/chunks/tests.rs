@@ -9,7 +9,7 @@ use super::*;
 use crate::random::OsRandom;
 
 fn attributes() -> Attributes {
-    Attributes { chunked: true, ..Attributes::default() }
+    Attributes { chunked: true, ..Attributes::default() }.check().unwrap()
 }
 
 /// A token of this length, each piece of it different.
@@ -67,7 +67,7 @@ fn a_token_takes_as_few_cookies_as_it_fits_into() {
 
 #[test]
 fn what_fits_into_one_cookie_is_written_as_without_chunks() {
-    let plain = Attributes::default();
+    let plain = Attributes::default().check().unwrap();
     for length in [1, 500, 4_000] {
         assert_eq!(set(&token(length)).unwrap(), [plain.set(&token(length), 60, false).unwrap()]);
     }
