@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::clock::millis;
 use crate::csrf::{self, CsrfSecret};
 use crate::error::Error;
@@ -46,7 +48,7 @@ pub(crate) struct Changes {
     pub(crate) destroyed: bool,
     /// It needs a new id.
     pub(crate) renewed: bool,
-    pub(crate) steps: Vec<Change>,
+    pub(crate) steps: SmallVec<[Change; 1]>,
 }
 
 impl Changes {
@@ -62,7 +64,7 @@ impl Changes {
         }
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.destroyed && !self.renewed && self.steps.is_empty()
     }
 

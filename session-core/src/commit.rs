@@ -70,6 +70,17 @@ pub(crate) struct Progress {
     pub(crate) gone: bool,
 }
 
+/// What a request leaves to be done when it is saved or closed.
+pub(crate) struct Rest {
+    pub(crate) progress: Progress,
+    pub(crate) changes: Changes,
+    /// The session with the changes.
+    pub(crate) result: Record,
+    pub(crate) failure: Option<Error>,
+    /// What to begin with, if that is known.
+    pub(crate) plan: Option<Plan>,
+}
+
 impl Progress {
     fn write(&mut self, base: Base, cookie: CookieChange) {
         self.base = Some(Arc::new(base));
@@ -135,37 +146,41 @@ impl Machine {
 
     async fn find_one(&self, Opened { content, retired }: Opened) -> Result<Option<Arc<Base>>, Error> {
         match content {
-            Content::Whole(envelope) => {
-                let now = self.clock.now();
-                let key = envelope.id.store_key();
-                let first = envelope.first.as_deref().unwrap_or(&envelope.id);
-                let happening = |event| Happening::from(event).to(self.fingerprint_of(|| first.store_key()));
-                if envelope.times.is_over(now)
-                    || envelope.times.seen.as_millis() > now.as_millis().saturating_add(CLOCK_TOLERANCE_MILLIS)
-                {
-                    self.emit(happening(Event::Expired));
-                    return Ok(None);
-                }
-                if self.is_revoked(key, first, &envelope).await? {
-                    self.emit(happening(Event::Revoked));
-                    return Ok(None);
-                }
-                let Envelope { id, record, times, first } = *envelope;
-                let version = Version::FIRST;
-                Ok(Some(Arc::new(Base { id, key, record, version, times, first, theirs: now, ours: now, retired })))
-            }
-            Content::Reference(id) => {
-                let key = id.store_key();
-                let base = self.load(id, key, retired).await;
-                let event = match &base {
-                    Ok(None) => Event::Unknown,
-                    Err(error) if error.is_unreadable() => Event::Unreadable,
-                    _ => return Ok(base?),
-                };
-                self.emit(Happening::from(event).to(self.fingerprint_of(|| key)));
-                Ok(None)
-            }
+            // Boxed, so that who keeps sessions in a store has a small future.
+            Content::Whole(envelope) => Box::pin(self.find_whole(envelope, retired)).await,
+            Content::Reference(id) => self.find_stored(id, retired).await,
         }
+    }
+
+    async fn find_whole(&self, envelope: Box<Envelope>, retired: bool) -> Result<Option<Arc<Base>>, Error> {
+        let now = self.clock.now();
+        let key = envelope.id.store_key();
+        let first = envelope.first.as_deref().unwrap_or(&envelope.id);
+        let happening = |event| Happening::from(event).to(self.fingerprint_of(|| first.store_key()));
+        let latest = now.as_millis().saturating_add(CLOCK_TOLERANCE_MILLIS);
+        if envelope.times.is_over(now) || envelope.times.seen.as_millis() > latest {
+            self.emit(happening(Event::Expired));
+            return Ok(None);
+        }
+        if self.is_revoked(key, first, &envelope).await? {
+            self.emit(happening(Event::Revoked));
+            return Ok(None);
+        }
+        let Envelope { id, record, times, first } = *envelope;
+        let version = Version::FIRST;
+        Ok(Some(Arc::new(Base { id, key, record, version, times, first, theirs: now, ours: now, retired })))
+    }
+
+    async fn find_stored(&self, id: SessionId, retired: bool) -> Result<Option<Arc<Base>>, Error> {
+        let key = id.store_key();
+        let base = self.load(id, key, retired).await;
+        let event = match &base {
+            Ok(None) => Event::Unknown,
+            Err(error) if error.is_unreadable() => Event::Unreadable,
+            _ => return Ok(base?),
+        };
+        self.emit(Happening::from(event).to(self.fingerprint_of(|| key)));
+        Ok(None)
     }
 
     /// Whether the request is of the browser that the session is bound to, or needn't be.
@@ -289,18 +304,15 @@ impl Machine {
         base.map_or(ours, |base| base.now(ours))
     }
 
-    /// Plans and acts until nothing is left to do. What is seldom done is boxed, so that the future stays small. `Error::Gone` means that the session ended meanwhile and the
-    /// changes died with it. Whatever the result, `progress` says what is true now.
-    pub(crate) async fn commit(
-        &self,
-        progress: &mut Progress,
-        changes: &Changes,
-        mut result: Record,
-        mut answer: Answer,
-        agent: Option<&[u8]>,
-    ) -> Result<(), Error> {
+    /// Plans and acts until nothing is left to do. `Error::Gone` means that the session ended meanwhile and the changes died
+    /// with it. Whatever the result, `rest.progress` says what is true now.
+    ///
+    /// What it waits for is boxed: a small future is cheaper to make than a large one.
+    pub(crate) async fn commit(&self, rest: &mut Rest, mut answer: Answer, agent: Option<&[u8]>) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
-            let outcome = match self.plan(progress.base.as_deref(), changes, &result, answer) {
+            let Rest { progress, changes, result, plan, .. } = rest;
+            let plan = plan.take().unwrap_or_else(|| self.plan(progress.base.as_deref(), changes, result, answer));
+            let outcome = match plan {
                 Plan::Nothing => return Ok(()),
                 Plan::Create(record) => {
                     if Box::pin(self.create(progress, self.bound(record, agent)?)).await? {
@@ -312,8 +324,8 @@ impl Machine {
                     Box::pin(self.delete(progress)).await?;
                     continue;
                 }
-                Plan::Touch => self.touch(progress).await?,
-                Plan::Update(record) => self.update(progress, record).await?,
+                Plan::Touch => Box::pin(self.touch(progress)).await?,
+                Plan::Update(record) => Box::pin(self.update(progress, record)).await?,
                 Plan::Rename(record) if changes.renewed => {
                     let record = if changes.authenticates() { self.bound(record, agent)? } else { record };
                     Box::pin(self.rename(progress, record, self.limit)).await?
@@ -333,7 +345,7 @@ impl Machine {
             let session = progress.base.as_ref().and_then(|base| self.fingerprint(base));
             if outcome == Update::Conflict {
                 self.emit(Happening::from(Event::Conflict).to(session));
-                self.reload(progress).await?;
+                Box::pin(self.reload(progress)).await?;
             }
             if outcome == Update::Gone || progress.base.is_none() {
                 self.emit(Happening::from(Event::Gone).to(session));
@@ -344,7 +356,7 @@ impl Machine {
                     return Err(Error::Gone);
                 }
             }
-            result = self.replay(progress.base.as_deref(), changes)?;
+            *result = self.replay(progress.base.as_deref(), changes)?;
         }
         Err(Error::Conflict(ATTEMPTS))
     }
@@ -477,7 +489,18 @@ impl Machine {
     /// The base after a write that happens now.
     fn next(&self, base: &Base, record: Record, version: Version) -> Base {
         let times = base.times.touched(self.now(Some(base)), record.expiry);
-        Base { record, version, times, retired: false, ..Base::clone(base) }
+        let Base { id, key, first, theirs, ours, .. } = base;
+        Base {
+            id: id.clone(),
+            key: *key,
+            record,
+            version,
+            times,
+            first: first.clone(),
+            theirs: *theirs,
+            ours: *ours,
+            retired: false,
+        }
     }
 
     fn check_size(&self, record: &Record) -> Result<(), Error> {

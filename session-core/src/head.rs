@@ -52,6 +52,7 @@ pub trait ResponseHead {
 }
 
 /// What the end of a session does to the response.
+#[derive(Default)]
 #[must_use = "without `apply` the session's cookie never reaches the browser"]
 pub struct Effects {
     pub(crate) failure: Option<Error>,
@@ -101,7 +102,7 @@ impl Effects {
 
 impl From<Error> for Effects {
     fn from(error: Error) -> Self {
-        Self { failure: Some(error), set_cookies: Vec::new(), session: None, observer: None }
+        Self { failure: Some(error), ..Self::default() }
     }
 }
 

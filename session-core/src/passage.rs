@@ -43,8 +43,9 @@ pin_project! {
         handler: Option<F>,
         slot: Option<Slot>,
         door: D,
-        refused: Option<Error>,
-        closing: Option<(F::Output, CloseFuture)>,
+        refused: Option<Box<Error>>,
+        // Seldom and large, so boxed: a passage is moved with each request.
+        closing: Option<Box<(F::Output, CloseFuture)>>,
     }
 
     impl<F, D> PinnedDrop for Passage<F, D>
@@ -72,8 +73,8 @@ impl<F: Future, D: Door<F::Output>> Passage<F, D> {
     }
 
     /// The way of a request that ends at the door, as [`SessionManager::refuses`](crate::SessionManager::refuses) says.
-    pub const fn refused(error: Error, door: D) -> Self {
-        Self { handler: None, slot: None, door, refused: Some(error), closing: None }
+    pub fn refused(error: Error, door: D) -> Self {
+        Self { handler: None, slot: None, door, refused: Some(Box::new(error)), closing: None }
     }
 }
 
@@ -83,7 +84,7 @@ impl<F: Future, D: Door<F::Output>> Future for Passage<F, D> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(error) = this.refused.take() {
-            return Poll::Ready(this.door.refuse(error));
+            return Poll::Ready(this.door.refuse(*error));
         }
         if let Some(handler) = this.handler.as_mut().as_pin_mut() {
             let out = ready!(handler.poll(cx));
@@ -99,13 +100,17 @@ impl<F: Future, D: Door<F::Output>> Future for Passage<F, D> {
             match slot.close(status) {
                 Close::Untouched => return Poll::Ready(out),
                 Close::Ready(effects) => return Poll::Ready(this.door.finish(out, effects)),
-                Close::Io(close) => *this.closing = Some((out, D::detach(close))),
+                Close::Io(close) => *this.closing = Some(Box::new((out, D::detach(close)))),
             }
         }
-        let (_, close) = this.closing.as_mut().expect("a passage is not polled after it was ready");
-        let effects = ready!(Pin::new(close).poll(cx));
-        let (out, _) = this.closing.take().expect("it was there a line ago");
-        Poll::Ready(this.door.finish(out, effects))
+        let mut closing = this.closing.take().expect("a passage is not polled after it was ready");
+        match Pin::new(&mut closing.1).poll(cx) {
+            Poll::Ready(effects) => Poll::Ready(this.door.finish(closing.0, effects)),
+            Poll::Pending => {
+                *this.closing = Some(closing);
+                Poll::Pending
+            }
+        }
     }
 }
 

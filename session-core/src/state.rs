@@ -1,6 +1,6 @@
 //! A session's state during its request, and the two moments that move it to the store: `save` and the end.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::binding::Agent;
 use crate::changes::{Change, Changes};
 use crate::close::{Close, CloseFuture};
-use crate::commit::{CookieChange, Machine, Progress};
+use crate::commit::{CookieChange, Machine, Progress, Rest};
 use crate::cookie::{Brought, MOST_CHUNKS};
 use crate::error::Error;
 use crate::expiry::Times;
@@ -26,7 +26,7 @@ pub(crate) struct Shared {
     agent: Agent,
     state: Mutex<State>,
     /// Saves of one request happen one after another. Requests never wait for each other.
-    turn: Semaphore,
+    turn: OnceLock<Semaphore>,
 }
 
 struct State {
@@ -50,18 +50,16 @@ struct State {
 }
 
 impl State {
+    /// Nobody has written anything, and no save has.
+    fn is_as_loaded(&self) -> bool {
+        let Self { changes, cookie, gone, failure, saving, .. } = self;
+        changes.is_empty() && matches!(cookie, CookieChange::Keep) && !gone && failure.is_none() && saving.is_none()
+    }
+
     /// The session that was loaded is to end.
     fn ends(&self) -> bool {
         self.changes.destroyed || self.saving == Some(true)
     }
-}
-
-/// What a request leaves to be done when it is closed.
-struct Rest {
-    progress: Progress,
-    changes: Changes,
-    result: Record,
-    failure: Option<Error>,
 }
 
 impl Shared {
@@ -81,7 +79,7 @@ impl Shared {
             closed: false,
             opened,
         };
-        Self { machine, brought, agent, state: Mutex::new(state), turn: Semaphore::new(1) }
+        Self { machine, brought, agent, state: Mutex::new(state), turn: OnceLock::new() }
     }
 
     /// No more writing.
@@ -91,27 +89,37 @@ impl Shared {
 
     /// Decides at once. A session that was only read is done with it, and one whose store answers at once too.
     pub(crate) fn close(self: &Arc<Self>, answer: Answer) -> Close {
-        if std::mem::replace(&mut self.state().closed, true) {
-            return Close::Untouched;
+        {
+            let mut state = self.state();
+            if std::mem::replace(&mut state.closed, true) {
+                return Close::Untouched;
+            }
+            if state.is_as_loaded() && self.plan(&state, answer) == Plan::Nothing {
+                return Close::Ready(Effects::default());
+            }
         }
-        let shared = Arc::clone(self);
         // Nothing begins to save a closed session, so a turn that is free stays free.
-        if self.turn.available_permits() == 0 {
+        if self.turn.get().is_some_and(|turn| turn.available_permits() == 0) {
+            let shared = Arc::clone(self);
             return CloseFuture::new(async move {
                 let _turn = shared.turn().await;
-                let rest = shared.rest();
-                match shared.decide(&rest, answer) {
+                let mut rest = shared.rest();
+                match shared.decide(&mut rest, answer) {
                     Some(effects) => effects,
-                    None => shared.finish(rest, answer).await,
+                    None => Arc::clone(&shared).finish(rest, answer).await,
                 }
             })
             .start();
         }
-        let rest = self.rest();
-        match self.decide(&rest, answer) {
+        let mut rest = self.rest();
+        match self.decide(&mut rest, answer) {
             Some(effects) => Close::Ready(effects),
-            None => CloseFuture::new(async move { shared.finish(rest, answer).await }).start(),
+            None => CloseFuture::new(Arc::clone(self).finish(rest, answer)).start(),
         }
+    }
+
+    fn plan(&self, State { base, changes, view, .. }: &State, answer: Answer) -> Plan {
+        self.machine.plan(base.as_deref(), changes, view, answer)
     }
 
     /// What remains to be done for a handler that never answered: its logout.
@@ -143,23 +151,27 @@ impl Shared {
             changes: std::mem::take(&mut state.changes),
             result: state.view.clone(),
             failure: state.failure.take(),
+            plan: None,
         }
     }
 
     /// The effects, if there is nothing to do for them.
-    fn decide(&self, rest: &Rest, answer: Answer) -> Option<Effects> {
-        let Rest { progress, changes, result, failure } = rest;
+    fn decide(&self, rest: &mut Rest, answer: Answer) -> Option<Effects> {
+        let Rest { progress, changes, result, failure, plan } = rest;
         let nothing = (progress.gone && !changes.begins_anew()) || (failure.is_some() && !changes.destroyed);
-        let plan = self.machine.plan(progress.base.as_deref(), changes, result, answer);
-        (nothing || plan == Plan::Nothing).then(|| self.effects(progress, failure.clone()))
+        let next = self.machine.plan(progress.base.as_deref(), changes, result, answer);
+        if nothing || next == Plan::Nothing {
+            return Some(self.effects(progress, failure.take()));
+        }
+        *plan = Some(next);
+        None
     }
 
-    async fn finish(&self, rest: Rest, answer: Answer) -> Effects {
-        let Rest { mut progress, changes, result, .. } = rest;
-        match self.machine.commit(&mut progress, &changes, result, answer, self.agent.as_deref()).await {
+    async fn finish(self: Arc<Self>, mut rest: Rest, answer: Answer) -> Effects {
+        match self.machine.commit(&mut rest, answer, self.agent.as_deref()).await {
             // What a late request wanted is told to its own `save` only: the visitor has logged out and knows it.
-            Ok(()) | Err(Error::Gone) => self.effects(&progress, None),
-            Err(error) => self.effects(&progress, Some(error)),
+            Ok(()) | Err(Error::Gone) => self.effects(&rest.progress, None),
+            Err(error) => self.effects(&rest.progress, Some(error)),
         }
     }
 
@@ -195,7 +207,7 @@ impl Shared {
     pub(crate) async fn save(&self) -> Result<(), Error> {
         let _turn = self.turn().await;
         self.settle();
-        let (mut progress, changes, result) = {
+        let mut rest = {
             let mut state = self.open_state()?;
             if state.changes.is_empty() {
                 return Ok(());
@@ -209,11 +221,12 @@ impl Shared {
             }
             state.saving = Some(state.changes.destroyed && state.base.is_some());
             let progress = Progress { base: state.base.clone(), gone: state.gone, ..Progress::default() };
-            (progress, std::mem::take(&mut state.changes), state.view.clone())
+            let (changes, result) = (std::mem::take(&mut state.changes), state.view.clone());
+            Rest { progress, changes, result, failure: None, plan: None }
         };
         let agent = self.agent.as_deref();
-        let outcome = self.machine.commit(&mut progress, &changes, result, Answer::Open, agent).await;
-        self.rebase(progress);
+        let outcome = self.machine.commit(&mut rest, Answer::Open, agent).await;
+        self.rebase(rest.progress);
         if let Err(error) = &outcome
             && error.status() == 503
         {
@@ -265,14 +278,13 @@ impl Shared {
     }
 
     async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.turn.acquire().await.ok()
+        self.turn.get_or_init(|| Semaphore::new(1)).acquire().await.ok()
     }
 
     pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
         let mut state = self.open_state()?;
-        let mut view = state.view.clone();
-        change.apply(&mut view, &|| self.age(&state), self.machine.policy.expiry)?;
-        state.view = view;
+        let base = state.base.clone().filter(|_| !state.ends());
+        change.apply(&mut state.view, &|| self.age_of(base.as_deref()), self.machine.policy.expiry)?;
         state.changes.push(change);
         state.generation += 1;
         Ok(())
@@ -298,12 +310,11 @@ impl Shared {
     }
 
     fn age(&self, state: &State) -> Duration {
-        let now = self.machine.clock.now();
-        state
-            .base
-            .as_ref()
-            .filter(|_| !state.ends())
-            .map_or(Duration::ZERO, |base| base.now(now).since(base.times.created))
+        self.age_of(state.base.as_deref().filter(|_| !state.ends()))
+    }
+
+    fn age_of(&self, base: Option<&Base>) -> Duration {
+        base.map_or(Duration::ZERO, |base| base.now(self.machine.clock.now()).since(base.times.created))
     }
 
     pub(crate) fn renew(&self) -> Result<(), Error> {

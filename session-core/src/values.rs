@@ -261,7 +261,7 @@ impl Values {
 impl Entry<'_> {
     /// What it takes in a JSON object, a comma included. An object has less than 4 GiB.
     fn size(&self) -> u32 {
-        let key = text(self.key).map_or(0, json_size);
+        let key = if is_plain(self.key) { self.key.len() + 2 } else { text(self.key).map_or(0, json_size) };
         u32::try_from(key + ":".len() + self.json.len() + ",".len()).unwrap_or(u32::MAX)
     }
 }
