@@ -289,7 +289,7 @@ impl Observer for Guests {
         };
         let who = happening.fingerprint().expect("it is known");
         let record = happening.record().expect("it has something");
-        let n = record.values().get("n").cloned().unwrap_or_default();
+        let n = record.values().get("n").unwrap_or_default();
         self.0.lock().expect("whole").push(format!("{who} {verb} with {n}"));
     }
 }

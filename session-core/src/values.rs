@@ -68,6 +68,7 @@ impl Values {
     /// assert!(values.decode::<String>("n").unwrap().is_err());
     /// assert!(values.decode::<u64>("m").is_none());
     /// ```
+    #[must_use]
     pub fn decode<T: DeserializeOwned>(&self, key: &str) -> Option<Result<T, serde_json::Error>> {
         self.find(key).map(|entry| serde_json::from_slice(entry.json))
     }

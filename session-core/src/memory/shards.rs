@@ -156,7 +156,7 @@ impl Shard {
 
     /// Takes out those that are expired still.
     pub(super) fn take_over(&mut self, keys: &[StoreKey], now: Timestamp) -> Vec<(StoreKey, Entry)> {
-        let over = keys.iter().filter(|key| self.sessions.get(*key).is_some_and(|entry| entry.times.is_over(now)));
+        let over = keys.iter().filter(|key| self.sessions.get(key).is_some_and(|entry| entry.times.is_over(now)));
         let over: Vec<_> = over.copied().collect();
         over.into_iter().filter_map(|key| Some((key, self.sessions.remove(&key)?))).collect()
     }
