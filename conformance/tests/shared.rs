@@ -1,11 +1,14 @@
 //! One store, four labs: a session is the same session wherever its cookie goes.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
 
+#[path = "../../session-stores/tests/certificates/mod.rs"]
+mod certificates;
 mod common;
 mod faults;
 
 use std::sync::Arc;
 
+use certificates::{Certificates, free_port};
 use common::{Browser, LABS, Lab, PATIENT, SECRET, at_once, peek};
 use faults::folder::Folder;
 use serde_json::Value;
@@ -21,8 +24,12 @@ enum Pairs {
 }
 
 async fn on(store: &str, pairs: Pairs) {
-    let labs =
-        LABS.map(|(name, _)| Arc::new(Lab::start(name, &[("LAB_STORE", store), ("LAB_SECRETS", SECRET), PATIENT])));
+    on_with(&[("LAB_STORE", store)], pairs).await;
+}
+
+async fn on_with(variables: &[(&str, &str)], pairs: Pairs) {
+    let variables = [variables, &[("LAB_SECRETS", SECRET), PATIENT]].concat();
+    let labs = LABS.map(|(name, _)| Arc::new(Lab::start(name, &variables)));
     let each = (0..labs.len()).flat_map(|here| (1..labs.len()).map(move |by| (here, (here + by) % 4, by)));
     let wanted = each.filter(|(_, _, by)| matches!(pairs, Pairs::All) || *by == 1);
     at_once(wanted.map(|(here, there, _)| handed_over(Arc::clone(&labs[here]), Arc::clone(&labs[there])))).await;
@@ -112,6 +119,17 @@ async fn one_mariadb() {
 async fn one_redis() {
     let Some(redis) = Redis::start() else { return };
     on(&redis.url(), Pairs::All).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_redis_by_tls() {
+    let Some(certificates) = Certificates::new("labs") else { return };
+    let port = free_port();
+    let arguments = certificates::redis(&certificates, port);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let Some(_redis) = Redis::start_with(&arguments) else { return };
+    let (url, authority) = (format!("rediss://127.0.0.1:{port}"), certificates.path("ca.pem"));
+    on_with(&[("LAB_STORE", &url), ("SSL_CERT_FILE", &authority)], Pairs::Ring).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

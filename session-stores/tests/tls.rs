@@ -3,67 +3,24 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking, its own helpers too")]
 #![cfg(all(feature = "tls", feature = "postgres", feature = "mysql", feature = "redis"))]
 
+use std::env;
 use std::error::Error;
-use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::{env, fs, process};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use session_core::{Create, Expiry, Record, StoreKey, SubjectLimit};
 use session_stores::connect;
 use session_testing::servers::{MariaDb, Postgres, Redis};
 
-const EXTENSIONS: &str = "subjectAltName=IP:127.0.0.1\n";
-/// Whom servers run as if the tests run as root.
-const NOBODY: u32 = 65_534;
+use certificates::{Certificates, free_port, redis};
 
-/// A folder with the certificate of an authority, and one of a server on the loopback interface that it has signed.
-struct Certificates(PathBuf);
-
-impl Certificates {
-    /// `None` if the machine has no `openssl`, which is said on stderr.
-    fn new(name: &str) -> Option<Self> {
-        let certificates = Self(env::temp_dir().join(format!("session-tls-{name}-{}", process::id())));
-        fs::create_dir(&certificates.0).unwrap();
-        fs::write(certificates.0.join("extensions"), EXTENSIONS).unwrap();
-        let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-        for command in [
-            &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority"),
-            &format!("req {key} -keyout server.key -out server.csr -subj /CN=server"),
-            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile extensions",
-        ] {
-            let mut openssl = Command::new("openssl");
-            openssl.args(command.split(' ')).current_dir(&certificates.0).stderr(Stdio::null());
-            let Ok(status) = openssl.status() else {
-                assert!(env::var_os("CI").is_none(), "openssl is missing");
-                eprintln!("NOT TESTED: TLS, because openssl is missing on this machine");
-                return None;
-            };
-            assert!(status.success(), "openssl {command}");
-        }
-        // Servers want a key that others can't read, and run as somebody else if this is root.
-        let key = certificates.0.join("server.key");
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-        if fs::metadata(&key).unwrap().uid() == 0 {
-            chown(&key, Some(NOBODY), None).unwrap();
-        }
-        Some(certificates)
-    }
-
-    fn path(&self, file: &str) -> String {
-        self.0.join(file).display().to_string()
-    }
-}
-
-impl Drop for Certificates {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+mod certificates;
 
 async fn serves(url: &str) {
-    let store = connect(url).await.unwrap_or_else(|error| panic!("{error}: {:?}", error.source()));
+    // A disk that is busy with something else is no server that is away.
+    let url = format!("{url}{}timeout_ms=20000", if url.contains('?') { '&' } else { '?' });
+    let store = connect(&url).await.unwrap_or_else(|error| panic!("{error}: {:?}", error.source()));
     let key = StoreKey::from_bytes([1; 32]);
     let created = store.create(&key, &Record::new(Expiry::default()), SubjectLimit::None).await.unwrap();
     assert_eq!(created, Create::Created);
@@ -79,32 +36,73 @@ async fn refusal(url: &str) -> String {
 /// Which authorities a system trusts is a variable of the process, so this is played in another one.
 const URL: &str = "SESSION_STORES_TLS_URL";
 
+/// Plays the test of this name again where the authority is trusted, which uses the store at `url`; and here, where it isn't.
+async fn is_trusted_with_its_authority_alone(test: &str, url: &str, certificates: &Certificates) {
+    let there = Command::new(env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(URL, url)
+        .env("SSL_CERT_FILE", certificates.path("ca.pem"))
+        .output()
+        .unwrap();
+    assert!(there.status.success(), "{}", String::from_utf8_lossy(&there.stderr));
+    let refused = refusal(url).await;
+    assert!(refused.contains("unknownissuer"), "{refused}");
+    refusal(&url.replace("rediss", "redis")).await;
+}
+
+fn started(arguments: &[String], more: &[&str]) -> Option<Redis> {
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    Redis::start_with(&arguments)
+}
+
 #[tokio::test]
 async fn redis_by_tls() {
     if let Ok(url) = env::var(URL) {
         return serves(&url).await;
     }
     let Some(certificates) = Certificates::new("redis") else { return };
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let [certificate, key, authority] = ["server.pem", "server.key", "ca.pem"].map(|file| certificates.path(file));
-    let arguments = [
-        ["--tls-port", &port],
-        ["--tls-cert-file", &certificate],
-        ["--tls-key-file", &key],
-        ["--tls-ca-cert-file", &authority],
-        ["--tls-auth-clients", "no"],
-    ];
-    let Some(_redis) = Redis::start_with(arguments.as_flattened()) else { return };
+    let port = free_port();
+    let Some(_redis) = started(&redis(&certificates, port), &[]) else { return };
     let url = format!("rediss://127.0.0.1:{port}");
-    let there = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "redis_by_tls", "--nocapture"])
-        .env(URL, &url)
-        .env("SSL_CERT_FILE", &authority)
-        .output()
-        .unwrap();
-    assert!(there.status.success(), "{}", String::from_utf8_lossy(&there.stderr));
-    assert!(refusal(&url).await.contains("unknownissuer"));
-    refusal(&url.replace("rediss:", "redis:")).await;
+    is_trusted_with_its_authority_alone("redis_by_tls", &url, &certificates).await;
+}
+
+/// Of one node, which says where keys are as those of many do.
+#[cfg(feature = "redis-cluster")]
+#[tokio::test]
+async fn a_cluster_by_tls() {
+    if let Ok(url) = env::var(URL) {
+        return serves(&url).await;
+    }
+    let Some(certificates) = Certificates::new("cluster") else { return };
+    let port = free_port();
+    let cluster = ["--cluster-enabled", "yes", "--tls-cluster", "yes"];
+    let Some(node) = started(&redis(&certificates, port), &cluster) else { return };
+    node.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).unwrap();
+    let start = Instant::now();
+    while !node.ask(&["CLUSTER", "INFO"]).unwrap().contains("cluster_state:ok") {
+        assert!(start.elapsed() < Duration::from_secs(30), "the cluster is not complete");
+        sleep(Duration::from_millis(10));
+    }
+    let url = format!("rediss-cluster://127.0.0.1:{port}");
+    is_trusted_with_its_authority_alone("a_cluster_by_tls", &url, &certificates).await;
+}
+
+/// Client to sentinel, sentinel to server, client to server: all by TLS.
+#[cfg(feature = "redis-sentinel")]
+#[tokio::test]
+async fn a_redis_with_sentinels_by_tls() {
+    if let Ok(url) = env::var(URL) {
+        return serves(&url).await;
+    }
+    let Some(certificates) = Certificates::new("sentinel") else { return };
+    let (port, sentinels) = (free_port(), free_port());
+    let Some(_primary) = started(&redis(&certificates, port), &[]) else { return };
+    let watches = ["--tls-replication", "yes", "--sentinel"];
+    let Some(sentinel) = started(&redis(&certificates, sentinels), &watches) else { return };
+    sentinel.ask(&["SENTINEL", "MONITOR", "shop", "127.0.0.1", &port.to_string(), "1"]).unwrap();
+    let url = format!("rediss-sentinel://127.0.0.1:{sentinels}/shop");
+    is_trusted_with_its_authority_alone("a_redis_with_sentinels_by_tls", &url, &certificates).await;
 }
 
 #[tokio::test]
