@@ -15,6 +15,10 @@ use session_core::{
 use session_stores::{Measured, TimeLimited};
 use session_testing::stores::{Failing, Slow};
 
+use verbs::ask;
+
+mod verbs;
+
 const KEY: StoreKey = StoreKey::from_bytes([1; 32]);
 
 /// Plays `story` under a recorder of its own, and returns what it recorded: operation and outcome, how many, and how many
@@ -69,6 +73,21 @@ fn operations_are_counted_by_name_and_outcome() {
         store.load(&KEY).await.unwrap_err();
     });
     assert_eq!(counted, expected(&[("create ok", 2), ("load error", 2), ("load ok", 1), ("touch ok", 1)]));
+}
+
+#[test]
+fn every_operation_is_told_under_its_own_name_well_or_not() {
+    for verb in Verb::ALL {
+        let counted = counts(async {
+            let failing = Failing::new(MemoryStore::new());
+            let store = Measured::new(failing.clone());
+            ask(&store, verb).await.unwrap();
+            failing.fail(verb);
+            ask(&store, verb).await.unwrap_err();
+        });
+        let [error, ok] = ["error", "ok"].map(|outcome| format!("{} {outcome}", verb.name()));
+        assert_eq!(counted, [(error, 1), (ok, 1)]);
+    }
 }
 
 struct Garbled(MemoryStore);

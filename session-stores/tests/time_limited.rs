@@ -5,8 +5,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use session_core::{Counting, Expiry, MemoryStore, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Verb};
-use session_core::{Timestamp, Version};
+use session_core::{Counting, MemoryStore, SessionStore, StoreKey, Verb};
 use session_stores::TimeLimited;
 use session_testing::{
     store,
@@ -14,30 +13,11 @@ use session_testing::{
 };
 use tokio::time::Instant;
 
-const LIMIT: Duration = Duration::from_millis(500);
+use verbs::ask;
 
-/// Asks for `verb`.
-async fn ask(store: &impl SessionStore, verb: Verb) -> Result<(), StoreError> {
-    let (a, b) = (StoreKey::from_bytes([1; 32]), StoreKey::from_bytes([2; 32]));
-    let (record, none) = (Record::new(Expiry::default()), SubjectLimit::None);
-    let now = Timestamp::from_millis(0);
-    match verb {
-        Verb::Load => store.load(&a).await.map(drop),
-        Verb::Create => store.create(&a, &record, none).await.map(drop),
-        Verb::Update => store.update(&a, &record, Version::FIRST).await.map(drop),
-        Verb::Touch => store.touch(&a).await.map(drop),
-        Verb::Rename => store.rename(&a, &b, &record, Version::FIRST, none).await.map(drop),
-        Verb::Delete => store.delete(&a).await.map(drop),
-        Verb::SessionsOf => store.sessions_of("ada", 1).await.map(drop),
-        Verb::DeleteOneOf => store.delete_one_of("ada", &a).await.map(drop),
-        Verb::DeleteAllOf => store.delete_all_of("ada", None).await.map(drop),
-        Verb::Sweep => store.sweep(1).await.map(drop),
-        Verb::Revoke => store.revoke(&a, LIMIT).await.map(drop),
-        Verb::RevokeAllOf => store.revoke_all_of("ada", now, LIMIT).await,
-        Verb::IsRevoked => store.is_revoked(&[a], None, now).await.map(drop),
-        _ => unreachable!("a verb that this test doesn't know"),
-    }
-}
+mod verbs;
+
+const LIMIT: Duration = Duration::from_millis(500);
 
 #[tokio::test(start_paused = true)]
 async fn every_operation_ends_within_its_time() {
