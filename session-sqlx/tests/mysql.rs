@@ -15,7 +15,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _, query_scalar, raw_sql};
 use tokio::time::timeout;
 
-use crate::common::{Database, HOUR, end_oldest, key, ms, on, record, within};
+use crate::common::{Database, HOUR, Undone, end_oldest, key, ms, on, record, within};
 
 const CONNECTIONS: u32 = 8;
 
@@ -78,6 +78,21 @@ impl Database for MariaDb {
 
     async fn number(&self, sql: &str) -> i64 {
         query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
+    }
+
+    async fn shape(&self) -> String {
+        let tables =
+            ["sessions", "session_renames", "session_revocations", "session_subject_revocations", "session_locks"];
+        let mut shape = String::new();
+        for table in tables {
+            let show = AssertSqlSafe(format!("SHOW CREATE TABLE {table}"));
+            let made: String = raw_sql(show).fetch_one(&self.pool).await.unwrap().get(1);
+            // The next number depends on what was in it.
+            shape.extend(
+                made.split(' ').filter(|word| !word.starts_with("AUTO_INCREMENT=")).map(|word| format!("{word} ")),
+            );
+        }
+        shape + &self.number("SELECT COUNT(*) FROM session_locks").await.to_string()
     }
 
     async fn dump(&self) -> Vec<u8> {
@@ -151,6 +166,28 @@ async fn a_row_that_is_locked_is_an_error_within_the_time_limit() {
     }
     locks.rollback().await.unwrap();
     assert!(database.with("SET SESSION max_statement_time = 1").await.touch(&key(1)).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_undone_is_done_again_six_times_in_all() {
+    let Some(database) = MariaDb::bare().await else { return };
+    let undo = async |times: u32, error: Undone| {
+        let state = match error {
+            // As MariaDB says that a row has changed since it was read, and that there was a deadlock.
+            Undone::SerializationFailure => "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1020",
+            Undone::Deadlock => "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213",
+            Undone::BecauseOfSomethingElse => "SIGNAL SQLSTATE '45000'",
+        };
+        // A sequence counts on, whatever is undone.
+        let trigger = format!(
+            "CREATE OR REPLACE SEQUENCE attempts NOCACHE;
+             CREATE OR REPLACE TRIGGER undone BEFORE UPDATE ON sessions FOR EACH ROW
+             IF NEXTVAL(attempts) <= {times} THEN {state}; END IF"
+        );
+        database.run(&trigger).await;
+    };
+    let attempts = async || database.number("SELECT next_not_cached_value - 1 FROM attempts").await;
+    common::what_was_undone_is_done_again_six_times_in_all(&database, undo, attempts).await;
 }
 
 /// A login waits for another one of the same subject, and the caller goes away.

@@ -78,6 +78,11 @@ impl Database for File {
         query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
     }
 
+    async fn shape(&self) -> String {
+        let parts = "SELECT group_concat(sql, char(10)) FROM (SELECT sql FROM sqlite_schema ORDER BY name)";
+        query_scalar(parts).fetch_one(&self.pool).await.unwrap()
+    }
+
     async fn dump(&self) -> Vec<u8> {
         fs::read_dir(&self.folder).unwrap().flat_map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
     }

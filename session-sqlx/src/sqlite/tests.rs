@@ -35,3 +35,29 @@ async fn every_statement_finds_its_rows_by_an_index() {
         assert!(!whole && plan.iter().any(|step| step.contains(index)), "{statement}: {plan:#?}");
     }
 }
+
+/// A transaction that has read before somebody else wrote can't write any more: SQLite says so at once, and it begins anew.
+#[tokio::test]
+async fn what_was_read_too_early_to_be_written_is_done_again_six_times_in_all() {
+    let file = std::env::temp_dir().join(format!("session-sqlx-snapshot-{}.db", std::process::id()));
+    let pool = SqlitePoolOptions::new().max_connections(2).connect_with(SqliteStore::options(&file)).await.unwrap();
+    raw_sql("CREATE TABLE notes (note INTEGER); INSERT INTO notes VALUES (0)").execute(&pool).await.unwrap();
+    for (undone, expected) in [(0, 1), (5, 6), (1_000, 6)] {
+        let attempts = std::cell::Cell::new(0);
+        let outcome = again(|| async {
+            attempts.set(attempts.get() + 1);
+            let mut on = pool.begin().await?;
+            query("SELECT note FROM notes").fetch_one(&mut *on).await?;
+            if attempts.get() <= undone {
+                query("UPDATE notes SET note = note + 1").execute(&pool).await?;
+            }
+            query("UPDATE notes SET note = note + 1").execute(&mut *on).await?;
+            on.commit().await
+        });
+        assert_eq!((outcome.await.is_ok(), attempts.get()), (undone < 6, expected));
+    }
+    pool.close().await;
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
+    }
+}

@@ -35,6 +35,9 @@ pub(crate) trait Database: Sized {
 
     async fn number(&self, sql: &str) -> i64;
 
+    /// Every table, column and index that there is, in a text.
+    async fn shape(&self) -> String;
+
     /// All that is in all tables, and whatever else a thief of the disk finds.
     async fn dump(&self) -> Vec<u8>;
 
@@ -125,13 +128,20 @@ pub(crate) async fn nodes_that_start_together_make_the_tables_once(database: imp
     assert_eq!(database.store().sessions_of("lovelace", 9).await.unwrap().len(), 3, "what is there stays");
 }
 
-pub(crate) async fn the_schema_can_be_run_by_hand(database: impl Database) {
+pub(crate) async fn the_schema_can_be_run_by_hand<D: Database>(database: D) {
     database.run_schema().await;
     let store = database.store();
     let limited = store.create(&key(1), &record("lovelace", HOUR), end_oldest(2)).await;
     assert_eq!(limited.unwrap(), Create::Created);
     renamed(&store, &key(1), &key(2), &record("lovelace", HOUR)).await;
+    let by_hand = database.shape().await;
+    database.migrate().await.unwrap();
+    assert_eq!(database.shape().await, by_hand, "there is nothing left to be made");
     assert!(store.delete(&key(1)).await.unwrap());
+    let Some(migrated) = D::bare().await else { return };
+    migrated.migrate().await.unwrap();
+    assert_eq!(migrated.shape().await, by_hand);
+    assert!(by_hand.contains("expires_at") && by_hand.contains("sessions_by_deadline"), "{by_hand}");
 }
 
 pub(crate) async fn a_dump_contains_no_id(database: impl Database) {
@@ -344,6 +354,50 @@ pub(crate) async fn a_future_that_is_dropped_leaves_nothing_open(database: impl 
     // What was acknowledged counts, so no transaction is left open that takes it back.
     created(&store, &key(9_999), &record).await;
     assert!(database.node().await.load(&key(9_999)).await.unwrap().is_some());
+}
+
+/// What the database undoes because of what others do at that moment is done again, six times in all. `undo` makes it undo the
+/// next changes of sessions, so many of them, with an error that is such a one or isn't; `attempts` says how often one was
+/// tried since.
+#[allow(dead_code, reason = "in SQLite nobody can undo a change of somebody else")]
+pub(crate) async fn what_was_undone_is_done_again_six_times_in_all(
+    database: &impl Database,
+    undo: impl AsyncFn(u32, Undone),
+    attempts: impl AsyncFn() -> i64,
+) {
+    database.migrate().await.unwrap();
+    let (store, record) = (database.store(), record("lovelace", HOUR));
+    created(&store, &key(1), &record).await;
+    let version = async || store.load(&key(1)).await.unwrap().unwrap().version;
+    for error in [Undone::SerializationFailure, Undone::Deadlock] {
+        let before = version().await;
+        undo(5, error).await;
+        assert_eq!(store.update(&key(1), &record, before).await.unwrap(), Update::Updated);
+        assert_eq!(attempts().await, 6);
+        undo(1_000, error).await;
+        assert_eq!(store.touch(&key(1)).await.unwrap_err().to_string(), "touching a session failed");
+        assert_eq!(attempts().await, 6);
+        let refused = store.rename(&key(1), &key(2), &record, before.next(), end_oldest(3)).await;
+        assert_eq!(refused.unwrap_err().to_string(), "renaming a session failed");
+        assert_eq!(attempts().await, 12);
+        assert_eq!(version().await, before.next(), "what was undone has not happened");
+    }
+    undo(1, Undone::BecauseOfSomethingElse).await;
+    store.touch(&key(1)).await.unwrap_err();
+    assert_eq!(attempts().await, 1, "it would fail again");
+    let before = version().await;
+    undo(5, Undone::SerializationFailure).await;
+    let renamed = store.rename(&key(1), &key(2), &record, before, end_oldest(3)).await;
+    assert_eq!((renamed.unwrap(), attempts().await), (Update::Updated, 6));
+    database.is_at_rest().await;
+}
+
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "in SQLite nobody can undo a change of somebody else")]
+pub(crate) enum Undone {
+    SerializationFailure,
+    Deadlock,
+    BecauseOfSomethingElse,
 }
 
 /// A network that swallows everything: whoever waits no longer closes the connection, so none is waited for without end.
