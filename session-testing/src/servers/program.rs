@@ -47,7 +47,30 @@ fn all<const N: usize>(programs: [&str; N]) -> Result<[PathBuf; N], String> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    /// Whether there is a variable `CI` is a matter of the process, so this is played in others.
+    #[test]
+    fn what_is_missing_is_said_and_where_nobody_reads_that_it_is_a_failure() {
+        const ASK: &str = "SESSION_TESTING_ASKS_FOR_WHAT_IS_MISSING";
+        const SELF: &str =
+            "servers::program::tests::what_is_missing_is_said_and_where_nobody_reads_that_it_is_a_failure";
+        const SAID: &str = "because A server needs no-such-program (package a-package)";
+        if env::var_os(ASK).is_some() {
+            assert!(find_all("A server", "a-package", ["no-such-program"]).is_none());
+            return;
+        }
+        for (ci, passes) in [(None, true), (Some("true"), false)] {
+            let mut test = Command::new(env::current_exe().unwrap());
+            test.args(["--exact", SELF]).env(ASK, "1").env_remove("CI").envs(ci.map(|ci| ("CI", ci)));
+            let output = test.output().unwrap();
+            let words = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(words.contains("NOT TESTED: ") && words.contains(SAID), "CI {ci:?}: {words}");
+            assert_eq!(output.status.success(), passes, "CI {ci:?}: {words}");
+        }
+    }
 
     #[test]
     fn programs_are_found_or_named() {

@@ -21,7 +21,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// A Redis of its own, on a free port of the loopback interface, that ends when it is dropped or the test process ends.
 ///
 /// Every write is on disk before it is acknowledged (`appendfsync always`), so what it has acknowledged survives
-/// [`kill`](Server::kill) and [`restart`](Server::restart).
+/// [`kill`](Server::kill) and [`restart`](Server::restart). The first `redis-server` in `PATH` is taken, so a Valkey under this
+/// name is tested as well.
 #[derive(Debug)]
 pub struct Redis {
     server: Server,
