@@ -19,13 +19,18 @@ local function prune(subject, now)
   end
 end
 
--- The sessions of a subject that are too many if there is one more, the oldest first. Those that are named don't count.
+-- The sessions of a subject that are too many if there is one more, the oldest first. Those that are named don't count. Who is
+-- dead among the members goes: they are looked at anyway.
 local function too_many(subject, most, now, one, other)
-  local live = {}
-  for _, hex in ipairs(members('ZRANGE', index_key(subject), 0, -1)) do
-    local found = hex ~= one and hex ~= other and belongs(hex, subject, now)
-    if found then
-      live[#live + 1] = { hex = hex, created = found.created }
+  local index, live = index_key(subject), {}
+  for _, hex in ipairs(members('ZRANGE', index, 0, -1)) do
+    if hex ~= one and hex ~= other then
+      local found = belongs(hex, subject, now)
+      if found then
+        live[#live + 1] = { hex = hex, created = found.created }
+      else
+        leave(index, hex)
+      end
     end
   end
   table.sort(live, function(a, b)

@@ -3,7 +3,6 @@
 use std::error::Error as _;
 
 use session_core::{SessionStore, Timestamp, Update, Version};
-use tokio::time::sleep;
 
 use super::*;
 
@@ -101,7 +100,7 @@ async fn the_dead_leave_an_index_with_the_next_logins() {
     let members: usize = redis.ask(&["ZCARD", "dead:{of:ada}"]).unwrap().parse().unwrap();
     assert!((51..150).contains(&members), "51 are alive and {members} are in the index");
     assert_eq!(store.sessions_of("ada", 1_000).await.unwrap().len(), 51);
-    // At the limit all of them go.
+    // With a limit all of them go, because all are looked at.
     store.create(&key(250), &record(Some("ada")), end_oldest(60)).await.unwrap();
     let members: usize = redis.ask(&["ZCARD", "dead:{of:ada}"]).unwrap().parse().unwrap();
     assert_eq!(members, 52);
