@@ -22,10 +22,14 @@
 //!
 //! # What it needs
 //!
-//! Redis 7 or newer, or any Valkey, with its scripts in Lua. It was tested with Redis 7.0; Valkey speaks the same protocol and was
-//! not at hand. The user of an access list needs the names below and the commands `EVALSHA`, `EVAL`, `TIME`, `TYPE`, `EXISTS`, `DEL`,
-//! `PTTL`, `PEXPIREAT`, `GET`, `SET`, `HGET`, `HMGET`, `HSET`, `HDEL`, `ZADD`, `ZREM`, `ZRANGE`, `ZREVRANGE` and `ZRANDMEMBER`;
-//! for [`RedisStore::wait_for_replicas`] `WAIT`, in a cluster also `CLUSTER SLOTS`, `ASKING`, `ZSCORE` and `ZRANGEBYSCORE`. On a single server the scripts reach keys that they don't declare, such as those of sessions that a limit ends.
+//! Redis 7 or newer, or any Valkey, with its scripts in Lua. It was tested with Redis 7.0 and Valkey 9.1: its tests take the first
+//! `redis-server` in `PATH`, whichever that is.
+//!
+//! The user of an access list needs the names below and the commands `EVALSHA`, `EVAL`, `TIME`, `TYPE`, `EXISTS`, `DEL`, `PTTL`,
+//! `PEXPIREAT`, `GET`, `SET`, `HGET`, `HMGET`, `HSET`, `HDEL`, `ZADD`, `ZREM`, `ZRANGE`, `ZREVRANGE` and `ZRANDMEMBER`; for
+//! [`RedisStore::wait_for_replicas`] `WAIT`, for [`NearCache`] `CLIENT TRACKING`, in a cluster also `CLUSTER SLOTS`, `ASKING`, `ZSCORE`
+//! and `ZRANGEBYSCORE`. On a single server the scripts reach keys that they don't declare, such as those of sessions that a limit
+//! ends.
 //!
 //! Let the server evict nothing (`maxmemory-policy noeviction`): an index that is evicted no longer knows of its sessions. When it
 //! is full it refuses logins and changes, and people can still be let in and out.

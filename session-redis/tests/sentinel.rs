@@ -40,7 +40,7 @@ async fn a_connection_that_is_answered_too_late_is_not_taken() {
         sleep(Duration::from_millis(10)).await;
     }
     asking.abort();
-    assert!(created > 50, "{created}");
+    assert!(created > 20, "only {created} were acknowledged: it proves nothing");
     let kept: usize = primary.ask(&["DBSIZE"]).unwrap().parse().unwrap();
     assert!(kept >= created, "{created} were acknowledged, and {kept} are there");
 }

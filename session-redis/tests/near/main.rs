@@ -17,7 +17,6 @@ use session_core::{
 };
 use session_redis::{NearCache, RedisStore};
 use session_testing::servers::{Fault, Proxy, Redis};
-use session_testing::stores::Slow;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -26,7 +25,12 @@ const SOON: Duration = Duration::from_millis(250);
 /// What reconnecting may take: the longest pause between two attempts, and the attempt.
 const BACK: Duration = Duration::from_secs(3);
 
-/// On a busy machine a disk takes its time.
+/// One that doesn't wait for the disk: how late a message is says nothing if the write before it waited.
+fn redis() -> Option<Redis> {
+    Redis::start_with(&["--appendfsync", "no"])
+}
+
+/// Patient, on a machine that is busy with other things.
 async fn store(url: &str) -> RedisStore {
     RedisStore::connect(url).await.unwrap().timeout(Duration::from_secs(10))
 }
@@ -121,7 +125,7 @@ fn print(what: &str, mut took: Vec<Duration>) -> Duration {
 /// The other node acknowledges as soon as the server does: no time passes in which the message could arrive.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_on_one_node_is_seen_by_the_other() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = redis() else { return };
     let (here, there) = (store(&redis.url()).await, node(&redis).await);
     let mut took = Vec::new();
     for round in 0..1_000 {
@@ -133,12 +137,12 @@ async fn a_logout_on_one_node_is_seen_by_the_other() {
     }
     assert!(there.stats().hits >= 1_000, "{:?}", there.stats());
     let p99 = print("until a load knows of another node's acknowledged logout", took);
-    assert!(p99 < SOON);
+    assert!(p99 < 2 * SOON, "half of what would be waited for without messages");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn warm_loads_ask_nobody() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = redis() else { return };
     let (here, there) = (node(&redis).await, node(&redis).await.staleness(Duration::from_secs(10)));
     let keys: Vec<_> = (0..100).map(key).collect();
     for key in &keys {
@@ -166,7 +170,7 @@ async fn warm_loads_ask_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_another_node_changes_is_heard() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = redis() else { return };
     let (here, there) = (node(&redis).await, node(&redis).await);
     let [a, b, c, d] = [1, 2, 3, 4].map(key);
     create(&here, &a).await;
@@ -208,7 +212,7 @@ async fn whatever_another_node_changes_is_heard() {
 /// Its messages come 50 ms late; what it did itself it knows at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_node_did_itself_it_knows_at_once() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = redis() else { return };
     let proxy = Proxy::to(redis.addr());
     let other = store(&redis.url()).await;
     let (node, _) = node_behind(&proxy, &redis).await;
@@ -259,9 +263,29 @@ async fn what_a_node_did_itself_it_knows_at_once() {
     assert!(!is_live(&node, &c).await && is_live(&node, &b).await);
 }
 
+/// What the user of an access list needs beside what the store needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_ask_for_messages_is_enough() {
+    let Some(redis) = redis() else { return };
+    let commands = "+eval +evalsha +time +type +exists +pttl +pexpireat +del +hget +hmget +hset +zadd +zrandmember";
+    let user = |name, more| {
+        let rule = ["ACL", "SETUSER", name, "on", ">secret", "~session:*"];
+        redis.ask(&rule.into_iter().chain(commands.split(' ')).chain(more).collect::<Vec<_>>()).unwrap();
+        redis.url().replace("//", &format!("//{name}:secret@"))
+    };
+    let deaf = NearCache::new(store(&user("deaf", None)).await).unwrap();
+    let hears = NearCache::new(store(&user("hears", Some("+client|tracking"))).await).unwrap();
+    within(BACK, || hears.is_live()).await;
+    create(&hears, &key(1)).await;
+    warm(&hears, &key(1)).await;
+    assert!(store(&redis.url()).await.delete(&key(1)).await.unwrap());
+    seen(&hears, &key(1), |loaded| loaded.is_none()).await;
+    assert!(!deaf.is_live() && !is_live(&deaf, &key(1)).await, "who hears nothing believes nothing");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_runtime_it_is_refused() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = redis() else { return };
     let store = store(&redis.url()).await;
     let refused = std::thread::spawn(move || NearCache::new(store).unwrap_err()).join().unwrap();
     let why = std::error::Error::source(&refused).unwrap();
@@ -279,7 +303,7 @@ async fn on_a_cluster_it_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_the_contract_of_a_store() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = redis() else { return };
     session_testing::store::suite(|| async {
         let store = store(&redis.fresh_database()).await;
         let near = NearCache::new(store).unwrap();
@@ -292,7 +316,7 @@ async fn it_keeps_the_contract_of_a_store() {
 /// The keys are the same on the server, so its messages are understood; what is in memory is open already.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_stands_in_front_of_an_encrypted_store() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = redis() else { return };
     let keys = KeyRing::new(Secret::random().unwrap());
     let other = Encrypted::new(store(&redis.url()).await, keys.clone());
     let node = NearCache::around(store(&redis.url()).await, |redis| Encrypted::new(redis, keys)).unwrap();
@@ -308,7 +332,7 @@ async fn it_stands_in_front_of_an_encrypted_store() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_memory_is_bounded() {
     const BYTES: usize = 1 << 20;
-    let Some(redis) = Redis::start_with(&["--appendfsync", "no"]) else { return };
+    let Some(redis) = redis() else { return };
     let node = node(&redis).await.memory(BYTES);
     let mut record = record(0);
     record.values_mut().insert("text", "x".repeat(1_000));

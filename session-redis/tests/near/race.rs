@@ -1,36 +1,38 @@
 //! Replies and messages that overtake each other.
 
+use session_testing::stores::{Held, Slow};
+
 use super::*;
 
 /// A load's reply that comes after the message that it is outdated is not kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_reply_is_not_kept() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = redis() else { return };
     let other = store(&redis.url()).await;
-    let slow = Slow::new(other.clone());
-    let node = NearCache::around(other.clone(), |_| slow.clone()).unwrap();
+    let held = Held::new(other.clone());
+    let node = NearCache::around(other.clone(), |_| held.clone()).unwrap();
     within(BACK, || node.is_live()).await;
     let (key, sign) = (key(1), key(2));
     for round in 0..3 {
         create(&other, &key).await;
         create(&other, &sign).await;
         warm(&node, &sign).await;
-        slow.after_it(Verb::Load, Duration::from_millis(400));
+        held.after_it(Verb::Load);
         let loading = tokio::spawn({
             let node = node.clone();
             async move { node.load(&key).await.unwrap().unwrap() }
         });
-        sleep(Duration::from_millis(100)).await;
+        held.reached(Verb::Load).await;
         match round {
             0 => assert_eq!(other.update(&key, &record(1), Version::FIRST).await.unwrap(), Update::Updated),
             1 => assert!(other.delete(&key).await.unwrap()),
             _ => drop(redis.ask(&["FLUSHALL"]).unwrap()),
         }
         other.delete(&sign).await.unwrap();
-        within(SOON, || node.stats().entries == 0).await;
+        within(BACK, || node.stats().entries == 0).await;
         assert!(!loading.is_finished());
+        held.release();
         assert_eq!(number(&loading.await.unwrap()), 0);
-        slow.after_it(Verb::Load, Duration::ZERO);
         let loaded = node.load(&key).await.unwrap();
         assert_eq!(loaded.as_ref().map(number), (round == 0).then_some(1));
         node.delete(&key).await.unwrap();
@@ -41,7 +43,7 @@ async fn a_late_reply_is_not_kept() {
 /// before is gone, also if nobody waited for it to end.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_node_is_changing_it_does_not_serve_from_memory() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = redis() else { return };
     let proxy = Proxy::to(redis.addr());
     let other = store(&redis.url()).await;
     let slow = Slow::new(other.clone());
@@ -53,7 +55,7 @@ async fn what_a_node_is_changing_it_does_not_serve_from_memory() {
     for (round, waited_for) in [(1, true), (2, false)] {
         warm(&node, &key(1)).await;
         let seen = Version::from_u64(round);
-        slow.before_it(Verb::Update, Duration::from_millis(100));
+        slow.before_it(Verb::Update, Duration::from_millis(250));
         slow.after_it(Verb::Update, Duration::from_millis(if waited_for { 100 } else { 5_000 }));
         let writing = tokio::spawn({
             let node = node.clone();
@@ -80,7 +82,7 @@ async fn what_a_node_is_changing_it_does_not_serve_from_memory() {
 /// end both agree with the server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn racing_loads_and_writes_never_lead_back_in_time() {
-    let Some(redis) = Redis::start_with(&["--appendfsync", "no"]) else { return };
+    let Some(redis) = redis() else { return };
     let nodes = [node(&redis).await, node(&redis).await];
     for number in 0..KEYS {
         create(&nodes[0], &key(number)).await;

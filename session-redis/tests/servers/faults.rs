@@ -2,15 +2,10 @@
 
 use std::error::Error as _;
 
-use session_core::{SessionStore, StoreError, Update, Version};
+use session_core::{SessionStore, Update, Version};
 use session_testing::servers::{Fault, Proxy};
-use tokio::time::sleep;
 
 use super::*;
-
-const TIMEOUT: Duration = Duration::from_millis(500);
-/// How much later than that a busy machine may notice.
-const LATE: Duration = Duration::from_millis(400);
 
 /// What a person would read in the log.
 fn told(error: &StoreError) -> String {
@@ -25,14 +20,6 @@ fn told(error: &StoreError) -> String {
 
 async fn behind(proxy: &Proxy) -> RedisStore {
     RedisStore::connect(&format!("redis://{}", proxy.addr())).await.unwrap()
-}
-
-/// Whether loading fails, and in time.
-async fn fails_in_time(store: &RedisStore) {
-    let start = Instant::now();
-    let error = store.load(&key(1)).await.expect_err("a server that is away is an error, never nothing");
-    assert!(!error.is_unreadable());
-    assert!(start.elapsed() < TIMEOUT + LATE, "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -52,7 +39,7 @@ async fn what_is_wrong_with_an_address_is_said_without_its_password() {
 
 #[tokio::test]
 async fn a_password_is_needed_where_there_is_one_and_is_not_shown() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = quick() else { return };
     redis.ask(&["CONFIG", "SET", "requirepass", "secret"]).unwrap();
     for wrong in ["redis://127.0.0.1", "redis://:terces@127.0.0.1"] {
         let error = RedisStore::connect(&format!("{wrong}:{}", redis.port())).await.expect_err("a wrong password");
@@ -65,13 +52,12 @@ async fn a_password_is_needed_where_there_is_one_and_is_not_shown() {
 
 #[tokio::test]
 async fn a_server_that_was_killed_comes_back_with_its_sessions() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = quick() else { return };
     let store = RedisStore::connect(&redis.url()).await.unwrap();
     create(&store, 1, Some("ada")).await;
     redis.kill();
-    let start = Instant::now();
-    fails_in_time(&store).await;
-    assert!(start.elapsed() < TIMEOUT, "nobody waits for a server that is not there");
+    let error = told(&fails_in_time(&store, 1).await);
+    assert!(error.contains("refused"), "nobody waits for a server that is not there: {error}");
     redis.restart();
     // The first request after it is the first that succeeds, a writing one too.
     assert_eq!(store.update(&key(1), &record(Some("ada")), Version::FIRST).await.unwrap(), Update::Updated);
@@ -80,7 +66,7 @@ async fn a_server_that_was_killed_comes_back_with_its_sessions() {
 
 #[tokio::test]
 async fn a_restart_that_nobody_noticed_is_no_failure() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = quick() else { return };
     let store = RedisStore::connect(&redis.url()).await.unwrap();
     create(&store, 1, None).await;
     redis.restart();
@@ -91,12 +77,12 @@ async fn a_restart_that_nobody_noticed_is_no_failure() {
 
 #[tokio::test]
 async fn a_server_that_stands_still_is_an_error_within_the_timeout() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = quick() else { return };
     let store = RedisStore::connect(&redis.url()).await.unwrap();
     create(&store, 1, None).await;
     redis.stop();
     for _ in 0..3 {
-        fails_in_time(&store).await;
+        fails_in_time(&store, 1).await;
     }
     let start = Instant::now();
     let short = store.clone().timeout(Duration::from_millis(50));
@@ -115,7 +101,7 @@ async fn a_silent_network_is_an_error_within_the_timeout_and_service_resumes() {
     create(&store, 1, None).await;
     proxy.set(Fault::Silent);
     for _ in 0..3 {
-        fails_in_time(&store).await;
+        fails_in_time(&store, 1).await;
     }
     proxy.set(Fault::None);
     assert!(recovered(&store).await < Duration::from_secs(3));
@@ -131,7 +117,7 @@ async fn a_network_that_swallows_what_was_open_is_left_for_a_new_connection() {
     create(&store, 1, None).await;
     proxy.set(Fault::Refuse);
     proxy.drop_all();
-    fails_in_time(&store).await;
+    fails_in_time(&store, 1).await;
     proxy.set(Fault::None);
     assert!(is_live(&store, 1).await, "the next request finds a new connection");
 }
@@ -153,11 +139,14 @@ async fn a_read_whose_reply_was_cut_is_asked_again_and_a_write_is_not() {
     let key_of_it = key(1);
     let (loaded, ()) = tokio::join!(store.load(&key_of_it), cut);
     assert!(loaded.unwrap().is_some());
+    // The server has to know the script: that it doesn't is an answer that can be cut as well, and then nothing has happened.
+    assert_eq!(store.update(&key(1), &record(None), Version::FIRST).await.unwrap(), Update::Updated);
+    let second = Version::FIRST.next();
     proxy.set(Fault::CutMidReply(2));
-    store.update(&key(1), &record(None), Version::FIRST).await.expect_err("nobody knows whether it happened");
+    store.update(&key(1), &record(None), second).await.expect_err("nobody knows whether it happened");
     proxy.set(Fault::None);
     let loaded = store.load(&key(1)).await.unwrap().unwrap();
-    assert_eq!(loaded.version, Version::FIRST.next(), "it happened, and once");
+    assert_eq!(loaded.version, second.next(), "it happened, and once");
     proxy.set(Fault::CutMidReply(2));
     store.load(&key(1)).await.expect_err("twice is enough");
     proxy.set(Fault::None);
@@ -180,16 +169,17 @@ async fn a_slow_network_is_no_fault() {
     for task in tasks {
         task.await.unwrap();
     }
-    assert!(start.elapsed() < Duration::from_secs(1), "requests wait for each other");
+    // One after another, these would be three seconds.
+    assert!(start.elapsed() < Duration::from_secs(2), "requests wait for each other");
 }
 
 #[tokio::test]
 async fn a_replica_serves_nobody_not_even_a_reader() {
-    let Some(redis) = Redis::start() else { return };
+    let Some(redis) = quick() else { return };
     let store = RedisStore::connect(&redis.url()).await.unwrap();
     create(&store, 1, None).await;
     redis.ask(&["REPLICAOF", "127.0.0.1", "1"]).unwrap();
-    fails_in_time(&store).await;
+    fails_in_time(&store, 1).await;
     store.touch(&key(1)).await.unwrap_err();
     redis.ask(&["REPLICAOF", "NO", "ONE"]).unwrap();
     assert!(is_live(&store, 1).await);
@@ -203,12 +193,14 @@ async fn a_request_whose_visitor_left_harms_no_other() {
     for number in 0..20 {
         create(&store, number, Some(&number.to_string())).await;
     }
-    proxy.set(Fault::Delay(Duration::from_millis(5)));
+    proxy.set(Fault::Delay(Duration::from_millis(10)));
+    let mut left = 0;
     for number in 0..20 {
-        let left = tokio::time::timeout(Duration::from_millis(3), store.load(&key(number))).await;
-        assert!(left.is_err());
+        // On a machine that stands still for so long the answer may be quicker.
+        left += u32::from(tokio::time::timeout(Duration::from_millis(3), store.load(&key(number))).await.is_err());
         let next = (number + 1) % 20;
         let loaded = store.load(&key(next)).await.unwrap().unwrap();
         assert_eq!(loaded.record.subject, Some(next.to_string().into()), "somebody else's session");
     }
+    assert!(left > 5, "{left} visitors left");
 }
