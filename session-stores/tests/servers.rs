@@ -33,10 +33,15 @@ fn with(url: &str, option: &str) -> String {
     format!("{url}{}{option}", if url.contains('?') { '&' } else { '?' })
 }
 
+/// A disk that is busy with something else is no server that is away.
+fn patient(url: &str) -> String {
+    with(url, "timeout_ms=20000")
+}
+
 /// What a store at a URL is for: another process finds what one has left, limits hold, and a server that doesn't answer is
 /// an error in time, and no more than that.
 async fn serves(url: &str, servers: &[&Server]) {
-    let store = connect(url).await.unwrap_or_else(|error| unreachable!("{error:?}"));
+    let store = connect(&patient(url)).await.unwrap_or_else(|error| unreachable!("{error:?}"));
     let limit = SubjectLimit::EndOldest(NonZeroU32::new(2).unwrap());
     for number in 1..=3 {
         assert_eq!(store.create(&key(number), &record(), limit).await.unwrap(), Create::Created);
@@ -65,6 +70,7 @@ async fn serves(url: &str, servers: &[&Server]) {
             break;
         }
     }
+    let store = connect(&patient(url)).await.unwrap();
     assert!(store.delete(&key(3)).await.unwrap(), "the former key of the one that was renamed");
     assert_eq!(store.delete_all_of("ada", None).await.unwrap(), 1);
 }
@@ -91,6 +97,7 @@ async fn redis_by_its_url() {
     serves(&redis.fresh_database(), &[&redis]).await;
     let url = redis.fresh_database();
     serves(&with(&url, "prefix=shop"), &[&redis]).await;
+    let url = patient(&url);
     let (shop, other) = (connect(&with(&url, "prefix=shop")).await.unwrap(), connect(&url).await.unwrap());
     shop.create(&key(1), &record(), SubjectLimit::None).await.unwrap();
     assert!(other.load(&key(1)).await.unwrap().is_none() && shop.load(&key(1)).await.unwrap().is_some());
@@ -99,7 +106,7 @@ async fn redis_by_its_url() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_near_cache_by_its_url() {
     let Some(redis) = Redis::start() else { return };
-    let url = with(&redis.url(), "near_cache_mb=8");
+    let url = with(&patient(&redis.url()), "near_cache_mb=8");
     let (here, there) = (connect(&url).await.unwrap(), connect(&url).await.unwrap());
     here.create(&key(1), &record(), SubjectLimit::None).await.unwrap();
     let commands = || {
