@@ -55,6 +55,7 @@ impl Stats {
         let mut json = json!({
             "panics": self.panics.load(Ordering::Relaxed),
             "live": live,
+            "failed": self.store.failed(),
             "events": *self.events.lock().unwrap_or_else(PoisonError::into_inner),
         });
         for verb in Verb::ALL {

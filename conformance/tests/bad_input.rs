@@ -51,6 +51,38 @@ fn named(value: impl AsRef<[u8]>) -> Vec<u8> {
     [COOKIE.as_bytes(), b"=", value.as_ref()].concat()
 }
 
+/// Not in the address, where it would end up in logs and in `Referer`, nor in a body or another header.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_worth_nothing_anywhere_but_in_a_cookie() {
+    on_all_in_every_mode(&[], |lab| async move {
+        let token = session(&lab).await;
+        assert_eq!(send(&lab, &[named(&token)]).await.text(), SOMEBODY, "{}", lab.name);
+        let before = lab.stats().await;
+        let pair = format!("{COOKIE}={token}");
+        let ask = |target: &str| lab.client.request("GET", target);
+        let mut requests = vec![
+            ask(&format!("/peek?k=k&{pair}")),
+            ask(&format!("/peek?{pair}&k=k")),
+            ask("/peek?k=k").header("content-type", "application/x-www-form-urlencoded").body(pair.as_bytes()),
+        ];
+        for name in [COOKIE, "set-cookie", "cookie2", "session", "x-session-id", "x-auth-token"] {
+            requests.extend([&token, &pair].map(|value| ask("/peek?k=k").header(name, value)));
+        }
+        requests.push(ask("/peek?k=k").header("authorization", &format!("Bearer {token}")));
+        for request in requests {
+            let shown = format!("{request:?}");
+            let response = request.send().await.unwrap_or_else(|error| panic!("{}: {error}: {shown}", lab.name));
+            assert_eq!((response.status, response.text().as_str()), (200, NOBODY), "{}: {shown}", lab.name);
+            assert_eq!(response.cookies(), [], "{}: {shown}", lab.name);
+        }
+        let after = lab.stats().await;
+        for counter in ["load", "create", "touch", "update", "rename", "events"] {
+            assert_eq!(before[counter], after[counter], "{}: {counter}", lab.name);
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_cookie_of_ours_is_an_anonymous_200_and_asks_no_store() {
     on_all_in_every_mode(&[], |lab| async move {

@@ -28,14 +28,14 @@ async fn where_revocations_are_kept_a_copied_cookie_ends_with_its_session() {
         on_all(&[("LAB_STORE", mode), ("LAB_REVOCATION", "memory:")], |lab| async move {
             let mut browser = Browser::new(&lab);
             browser.expect("POST /set?k=k&v=v", OK).await;
-            for ending in ["POST /login?u=ada", "POST /renew", "POST /logout"] {
+            for ending in ["POST /login?u=ada", "POST /renew", "POST /password?u=ada", "POST /logout"] {
                 let copy = browser.cookie();
                 assert_ne!(peek(&lab, &copy).await, NOBODY, "{}: {ending}", lab.name);
                 assert_eq!(browser.send(ending).await.status, 200, "{}: {ending}", lab.name);
                 assert_eq!(peek(&lab, &copy).await, NOBODY, "{}: {ending}", lab.name);
             }
             let stats = lab.stats().await;
-            assert!(stats["events"]["revoked"].as_u64() >= Some(3), "{}: {stats}", lab.name);
+            assert!(stats["events"]["revoked"].as_u64() >= Some(4), "{}: {stats}", lab.name);
             assert!(stats["revoke"].as_u64() >= Some(3) && stats["live"].is_null(), "{}: {stats}", lab.name);
         })
         .await;

@@ -9,14 +9,18 @@
 mod common;
 mod scenarios;
 
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use common::{Browser, LABS, Lab, SECRET, refused};
+use common::{Browser, COOKIE, LABS, Lab, SECRET, refused};
 use scenarios::{
-    ANONYMOUS, Kept, MINE, NOTHING, OK, Place, at, copy, event, everywhere, everywhere_without_revocations, set_cookie,
-    turned, with_cookie,
+    ANONYMOUS, Kept, MINE, NOTHING, OK, Place, at, copy, event, everywhere, everywhere_without_revocations, pause,
+    set_cookie, tells, turned, with_cookie,
 };
 use session_testing::http::Jar;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d01_increment_demo_two_browsers() {
@@ -137,6 +141,7 @@ async fn d06_cookie_flags() {
         assert!(cookie.has("httponly") && !cookie.has("secure"), "{place:?}: {cookie:?}");
         let max_age: u64 = cookie.attribute("max-age").unwrap().parse().unwrap();
         assert!((86_398..=86_400).contains(&max_age), "{place:?}: {max_age}");
+        tells(&lab, "insecure_over_plain_http").await;
 
         // Who is behind a proxy can't see how the browser came, so a secure cookie is sent and marked as one.
         let lab = place.start();
@@ -160,7 +165,7 @@ async fn d07_tampered_id() {
         browser.expect("POST /set?k=k&v=v", OK).await;
         let token = browser.cookie();
         let before = lab.stats().await;
-        let places: Vec<_> = (0..token.len() - 1).step_by(9).chain([token.len() - 2]).collect();
+        let places: Vec<_> = (0..token.len() - 2).step_by(9).chain([token.len() - 2, token.len() - 1]).collect();
         for place_in_it in &places {
             let mut thief = with_cookie(&lab, &turned(&token, *place_in_it));
             assert_eq!(thief.expect("GET /peek?k=k", NOTHING).await.cookies(), [], "{place:?}");
@@ -330,7 +335,7 @@ async fn d18_viewing_the_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn d19_cookie_deleted_in_the_browser() {
     everywhere(|place| async move {
-        let lab = place.start();
+        let lab = place.with(&[("LAB_ABSOLUTE_MS", "4000")]).start();
         let mut browser = Browser::new(&lab);
         browser.expect("POST /set?k=k&v=v", OK).await;
         let mut old = copy(&browser);
@@ -342,6 +347,10 @@ async fn d19_cookie_deleted_in_the_browser() {
         place.holds(&lab, 2).await;
         old.expect("GET /peek?k=k", MINE).await;
         browser.expect("GET /peek?k=k", r#"200 {"user":null,"k":"new"}"#).await;
+        // Nobody comes back for the old one: it ends by its deadline.
+        pause(4_350).await;
+        old.expect("GET /peek?k=k", NOTHING).await;
+        place.holds(&lab, 0).await;
     })
     .await;
 }
@@ -437,8 +446,25 @@ async fn d28_handler_order() {
         let after = lab.stats().await;
         assert_eq!(after["touch"].as_u64().unwrap() - before["touch"].as_u64().unwrap(), touched, "{place:?}");
         browser.expect("GET /peek?k=k", r#"200 {"user":null,"k":"four"}"#).await;
+        assert!(time_of_the_rest(&browser).await >= Duration::from_millis(150), "{place:?}: it came all at once");
     })
     .await;
+}
+
+/// How long after the first chunk of `/stream` the last one came: nobody holds a body back to close a session.
+async fn time_of_the_rest(browser: &Browser) -> Duration {
+    let mut stream = TcpStream::connect(browser.lab.client.address()).await.unwrap();
+    let request =
+        format!("GET /stream HTTP/1.1\r\nhost: lab\r\nconnection: close\r\ncookie: {COOKIE}={}\r\n\r\n", browser.cookie());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let (mut bytes, mut first) = (Vec::new(), None);
+    while stream.read_buf(&mut bytes).await.unwrap() > 0 {
+        if says(&bytes, "one\n") {
+            first.get_or_insert_with(Instant::now);
+        }
+    }
+    assert!(says(&bytes, "three\n"), "{}", String::from_utf8_lossy(&bytes));
+    first.unwrap().elapsed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -484,6 +510,9 @@ async fn d33_secret_from_the_environment() {
         let mut browser = Browser::new(&lab);
         browser.expect("POST /set?k=k&v=v", OK).await;
         browser.expect("GET /peek?k=k", MINE).await;
+        // Who doesn't ask for one that is made up gets an error.
+        let missing = session_core::KeyRing::from_env("SESSION_SECRET_OF_NOBODY").unwrap_err().to_string();
+        assert!(missing.contains("SESSION_SECRET_OF_NOBODY is not set"), "{missing}");
         assert!(!place.start().log().contains("LAB_SECRETS"), "{place:?}");
     })
     .await;
@@ -497,7 +526,7 @@ async fn d38_caching() {
         let mut head = async |line: &str| {
             let response = browser.send(line).await;
             let [vary, cache] = ["vary", "cache-control"].map(|name| response.header(name).unwrap_or_default());
-            (vary, cache, response.cookie(common::COOKIE).is_some())
+            (vary, cache, response.cookie(COOKIE).is_some())
         };
         let is = |vary: &str, cache: &str, set: bool| (vary.to_owned(), cache.to_owned(), set);
         // Untouched: not a word.

@@ -6,13 +6,18 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
 
 mod common;
+#[path = "faults/folder.rs"]
+mod folder;
 mod scenarios;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Browser, LABS};
+use common::{Browser, LABS, Lab, NEWER_SECRET, PATIENT, SECRET};
+use folder::Folder;
 use scenarios::{
-    Kept, MINE, NOTHING, OK, Place, copy, event, everywhere, everywhere_without_revocations, pause, set_cookie, tells,
+    ANONYMOUS, Kept, MINE, NOTHING, OK, Place, at, copy, event, everywhere, everywhere_without_revocations, logged_in,
+    pause, set_cookie, tells,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,7 +43,8 @@ async fn d17_expire_after_thirty_days() {
     .await;
 }
 
-/// A session that is made, found by its cookie, asked for what it has and hasn't, emptied, and over after its time.
+/// A session that is made, found by its cookie, asked for what it has and hasn't, emptied, and over after its time; and one that
+/// nobody knows. There is no way to end everybody's sessions but a new secret, which does it at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn d24_create_load_clear_and_size() {
     everywhere(|place| async move {
@@ -62,6 +68,24 @@ async fn d24_create_load_clear_and_size() {
         browser.expect("GET /len", r#"200 {"v":0}"#).await;
         browser.expect("GET /peek?k=k", NOTHING).await;
         place.holds(&lab, 0).await;
+
+        // Of several the store has as many, until all of somebody's are ended.
+        let [mut one, mut other] = [logged_in(&lab, "ada").await, logged_in(&lab, "ada").await];
+        place.holds(&lab, 2).await;
+        let ended = if place.kept == Kept::Cookies { "null" } else { "2" };
+        one.expect("POST /logout-all?u=ada", &format!(r#"200 {{"ended":{ended}}}"#)).await;
+        place.holds(&lab, 0).await;
+        // Theirs are cookies of ours that nobody knows any more: no session, and no error.
+        for browser in [&mut one, &mut other] {
+            assert_eq!(browser.expect("GET /len", r#"200 {"v":0}"#).await.cookies(), [], "{place:?}");
+            browser.expect("GET /me", ANONYMOUS).await;
+        }
+        let told = [event(&lab, "unknown").await, event(&lab, "revoked").await, event(&lab, "expired").await];
+        assert!(told.iter().sum::<u64>() >= 4 && event(&lab, "forged").await == 0, "{place:?}: {told:?}");
+
+        let last = logged_in(&lab, "eve").await;
+        let renewed = place.with(&[("LAB_SECRETS", NEWER_SECRET)]).start();
+        at(&renewed, &last).expect("GET /me", ANONYMOUS).await;
     })
     .await;
 }
@@ -91,6 +115,43 @@ async fn d25_expired_entries_are_removed() {
         kept.expect("GET /peek?k=k", MINE).await;
     })
     .await;
+    common::at_once(LABS.map(|(name, _)| memory_comes_back_by_itself(name))).await;
+    common::at_once(LABS.map(|(name, _)| a_sweep_of_a_table_takes_what_has_expired(name))).await;
+}
+
+/// Nobody sweeps: what has expired makes room for who comes next.
+async fn memory_comes_back_by_itself(name: &'static str) {
+    let place = Place::new(Kept::Memory, name, "memory:");
+    let lab = place.with(&[("LAB_IDLE_MS", "2000"), ("LAB_MAX_SESSIONS", "20")]).start();
+    for _ in 0..2 {
+        for _ in 0..20 {
+            Browser::new(&lab).expect("POST /set?k=k&v=v", OK).await;
+        }
+        assert_eq!(Browser::new(&lab).send("POST /set?k=k&v=v").await.status, 503, "{place:?}: beyond its room");
+        place.holds(&lab, 20).await;
+        pause(2_350).await;
+        place.holds(&lab, 0).await;
+    }
+    Browser::new(&lab).expect("POST /set?k=k&v=v", OK).await;
+    assert_eq!(lab.sweep().await, r#"{"swept":0}"#, "{place:?}: what had expired was still there");
+}
+
+async fn a_sweep_of_a_table_takes_what_has_expired(name: &'static str) {
+    let folder = Folder::new();
+    let url = format!("sqlite:{}", folder.path().join("sessions.db").display());
+    let [short, long] = ["1500", "60000"].map(|idle| {
+        let kept = [("LAB_STORE", &*url), ("LAB_SECRETS", SECRET), ("LAB_IDLE_MS", idle), PATIENT];
+        Arc::new(Lab::start(name, &kept))
+    });
+    let mut kept = Browser::new(&long);
+    kept.expect("POST /set?k=k&v=v", OK).await;
+    for _ in 0..3 {
+        Browser::new(&short).expect("POST /set?k=k&v=v", OK).await;
+    }
+    pause(1_850).await;
+    assert_eq!(long.sweep().await, r#"{"swept":3}"#, "{name}");
+    assert_eq!(long.sweep().await, r#"{"swept":0}"#, "{name}");
+    kept.expect("GET /peek?k=k", MINE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -217,6 +217,14 @@ async fn d30_limits_of_a_logout_with_sessions_in_cookies() {
         // Its deadline is what ends it.
         pause(2_850).await;
         copied.expect("GET /me", ANONYMOUS).await;
+
+        // Or the stamp of the credential, which the application compares: it needs no revocations.
+        let lab = place.start();
+        let mut browser = logged_in(&lab, "ada").await;
+        let mut copied = copy(&browser);
+        browser.expect("POST /password?u=ada", OK).await;
+        copied.expect("GET /me", ANONYMOUS).await;
+        browser.expect("GET /me", ADA).await;
     })
     .await;
     everywhere(|place| async move {

@@ -6,7 +6,7 @@ mod common;
 mod scenarios;
 
 use common::{Browser, NOBODY};
-use scenarios::{ADA, ANONYMOUS, OK, event, everywhere, json, logged_in};
+use scenarios::{ADA, ANONYMOUS, OK, event, everywhere, json, logged_in, tells};
 
 /// Sends with one more header, and gives status and body.
 async fn with(browser: &mut Browser, line: &str, name: &str, value: &str) -> String {
@@ -61,13 +61,17 @@ async fn d20_protection_against_other_sites() {
         );
         let token = json(&browser.send("GET /csrf").await)["token"].as_str().unwrap().to_owned();
         let other = json(&logged_in(&lab, "bob").await.send("GET /csrf").await)["token"].as_str().unwrap().to_owned();
-        let mut submit = async |token: &str| with(&mut browser, "POST /csrf-do", "x-csrf-token", token).await;
-        assert_eq!(submit(&token).await, OK, "{place:?}");
-        assert!(submit(&other).await.starts_with("403 "), "{place:?}: another session's token");
-        assert!(submit("").await.starts_with("403 "), "{place:?}");
-        let form = browser.request("POST /csrf-do").body(format!("csrf_token={token}").as_bytes());
-        let response = form.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
-        assert_eq!(response.status, 200, "{place:?}");
+        // The same request with a token, in the header and in the form.
+        let submit = async |header: &str, field: &str| {
+            let request = browser.request("POST /csrf-do").header("origin", "https://evil.example");
+            let request = request.header("content-type", "application/x-www-form-urlencoded");
+            let request = if header.is_empty() { request } else { request.header("x-csrf-token", header) };
+            request.body(format!("a=b&csrf_token={field}").as_bytes()).send().await.unwrap().status
+        };
+        for (token, status) in [(&*token, 200), (&*other, 403), ("", 403), ("guessed", 403)] {
+            assert_eq!(submit(token, "").await, status, "{place:?}: {token} in the header");
+            assert_eq!(submit("", token).await, status, "{place:?}: {token} in the form");
+        }
     })
     .await;
 }
@@ -78,6 +82,7 @@ async fn d21_hijack_check() {
     everywhere(|place| async move {
         for mode in ["default", "off", "observe", "reject"] {
             let place = if mode == "default" { place.clone() } else { place.with(&[("LAB_BIND_UA", mode)]) };
+            let place = place.with(&[("RUST_LOG", "info,session_core::event=debug")]);
             let lab = place.start();
             let mut browser = Browser::new(&lab);
             let own =
@@ -88,6 +93,11 @@ async fn d21_hijack_check() {
             assert_eq!(with(&mut browser, "GET /me", "user-agent", UPDATED).await, expected, "{place:?}: {mode}");
             let told = u64::from(["observe", "reject"].contains(&mode));
             assert_eq!(event(&lab, "binding_mismatch").await, told, "{place:?}: {mode}");
+            if told == 0 {
+                assert!(!lab.log().contains("binding_mismatch"), "{place:?}: {mode}");
+            } else {
+                tells(&lab, "binding_mismatch").await;
+            }
             if mode == "reject" {
                 assert_eq!(browser.send("GET /peek?k=k").await.text(), NOBODY, "{place:?}: no browser's name at all");
             }

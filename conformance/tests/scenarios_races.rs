@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use common::{Browser, LABS, Lab, at_once};
 use scenarios::{
-    ANONYMOUS, Kept, NOTHING, OK, Place, copy, event, everywhere, everywhere_without_revocations, logged_in, pause,
-    tells,
+    ANONYMOUS, Kept, NOTHING, OK, Place, copy, event, everywhere, everywhere_without_revocations_in_turn, logged_in,
+    pause, tells,
 };
 use session_testing::http::Response;
 use session_testing::servers::Redis;
+use tokio::sync::Barrier;
 
 /// The places where something can fail: all labs on this server, with sessions or with revocations in it.
 fn places_at(redis: &Redis) -> Vec<Place> {
@@ -85,36 +86,35 @@ async fn d03_clear_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn d26_no_cross_talk() {
     const USERS: usize = 100;
-    const AT_ONCE: usize = 20;
-    everywhere_without_revocations(|place| async move {
+    // Place after place, so that the thousand requests of each meet.
+    everywhere_without_revocations_in_turn(|place| async move {
         let lab = place.with(&[("LAB_TOUCH_MS", "60000")]).start();
-        // Ten requests each, in between those of all others.
-        let user = async |lab: &Arc<Lab>, n: usize| {
-            let mut stranger = Browser::new(lab);
-            let mut browser = logged_in(lab, &format!("user-{n}")).await;
-            stranger.expect("GET /me", ANONYMOUS).await;
-            browser.expect(&format!("POST /set?k=k&v=value-{n}"), OK).await;
-            let mine = format!(r#"200 {{"user":"user-{n}","k":"value-{n}"}}"#);
-            for _ in 0..3 {
-                browser.expect("GET /peek?k=k", &mine).await;
-                let response = stranger.expect("GET /peek?k=k", NOTHING).await;
-                assert_eq!(response.cookies(), [], "{}", lab.name);
-            }
-            browser.expect("GET /me", &format!(r#"200 {{"user":"user-{n}"}}"#)).await;
-        };
-        let shares = (0..AT_ONCE).map(|share| {
-            let lab = Arc::clone(&lab);
-            async move {
-                for n in (share..USERS).step_by(AT_ONCE) {
-                    user(&lab, n).await;
-                }
-            }
-        });
-        at_once(shares).await;
+        let all_are_here = Arc::new(Barrier::new(USERS));
+        at_once((0..USERS).map(|n| comes_and_goes(Arc::clone(&lab), n, Arc::clone(&all_are_here)))).await;
         assert_eq!([event(&lab, "created").await, event(&lab, "ambiguous").await], [100, 0], "{place:?}");
         place.holds(&lab, 100).await;
+        assert_eq!(lab.stats().await["panics"], 0, "{place:?}");
     })
     .await;
+}
+
+/// A user, who logs in, and when all have done so sends ten requests at once. Every other one is without the cookie.
+async fn comes_and_goes(lab: Arc<Lab>, n: usize, all_are_here: Arc<Barrier>) {
+    let mut browser = logged_in(&lab, &format!("user-{n}")).await;
+    Browser::new(&lab).expect("GET /me", ANONYMOUS).await;
+    browser.expect(&format!("POST /set?k=k&v=value-{n}"), OK).await;
+    let mine = format!(r#"200 {{"user":"user-{n}","k":"value-{n}"}}"#);
+    all_are_here.wait().await;
+    at_once((0..10).map(|turn| {
+        let (own, mine) = (turn % 2 == 0, mine.clone());
+        let mut browser = if own { copy(&browser) } else { Browser::new(&lab) };
+        async move {
+            let response = browser.expect("GET /peek?k=k", if own { &mine } else { NOTHING }).await;
+            assert_eq!(response.cookies(), [], "{}", browser.lab.name);
+        }
+    }))
+    .await;
+    browser.expect("GET /me", &format!(r#"200 {{"user":"user-{n}"}}"#)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,6 +225,8 @@ async fn during_the_outage(mut browser: Browser, place: Place) {
         _ => 3,
     };
     assert_eq!(asked("load") + asked("is_revoked"), expected, "{place:?}");
+    // Whoever watches the counters sees it.
+    assert_eq!(asked("failed"), if fails { expected } else { 0 }, "{place:?}");
     if fails {
         tells(&lab, "the session store failed").await;
     }

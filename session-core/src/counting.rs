@@ -11,7 +11,7 @@ use crate::error::StoreError;
 use crate::store::SessionStore;
 use crate::verb::Verb;
 
-/// Counts what a store is asked for, also what then fails. Clones share the counts, so that one is given to the manager
+/// Counts what a store is asked for, and how much of it fails. Clones share the counts, so that one is given to the manager
 /// and another one is kept to read them.
 ///
 /// ```
@@ -28,6 +28,7 @@ use crate::verb::Verb;
 pub struct Counting<S> {
     inner: S,
     counts: Arc<[AtomicUsize; Verb::ALL.len()]>,
+    failed: Arc<AtomicUsize>,
 }
 
 impl<S> Counting<S> {
@@ -39,7 +40,7 @@ impl<S> Counting<S> {
     /// ```
     #[must_use]
     pub fn new(inner: S) -> Self {
-        Self { inner, counts: Arc::new(array::from_fn(|_| AtomicUsize::new(0))) }
+        Self { inner, counts: Arc::new(array::from_fn(|_| AtomicUsize::new(0))), failed: Arc::default() }
     }
 
     /// How often it was asked for `verb`.
@@ -72,6 +73,23 @@ impl<S> Counting<S> {
     pub fn total(&self) -> usize {
         Verb::ALL.iter().map(|verb| self.count(*verb)).sum()
     }
+
+    /// How often it failed, whatever it was asked for.
+    ///
+    /// ```
+    /// # use session_core::{Counting, Expiry, MemoryStore, Record, SessionStore, StoreKey, SubjectLimit};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let store = Counting::new(MemoryStore::new().capacity(0));
+    /// store.load(&StoreKey::from_bytes([1; 32])).await?;
+    /// let anonymous = Record::new(Expiry::default());
+    /// assert!(store.create(&StoreKey::from_bytes([1; 32]), &anonymous, SubjectLimit::None).await.is_err());
+    /// assert_eq!((store.failed(), store.total()), (1, 2));
+    /// # Ok::<(), session_core::StoreError>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.failed.load(Ordering::SeqCst)
+    }
 }
 
 impl<S: SessionStore> Decorator for Counting<S> {
@@ -87,7 +105,11 @@ impl<S: SessionStore> Decorator for Counting<S> {
         operation: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         self.counts[verb as usize].fetch_add(1, Ordering::SeqCst);
-        operation.await
+        let outcome = operation.await;
+        if outcome.is_err() {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+        }
+        outcome
     }
 }
 

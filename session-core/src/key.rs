@@ -209,9 +209,10 @@ impl KeyRing {
     /// assert!(missing.to_string().contains("SESSION_SECRET_OF_NOBODY"));
     /// ```
     pub fn from_env(variable: &str) -> Result<Self, ConfigError> {
-        match env::var(variable) {
-            Ok(text) => Self::parse(&text).map_err(|error| error.of(variable)),
-            Err(_) => Err(ConfigError::new(
+        match env::var_os(variable) {
+            // What is not text is refused as what it is: no secret.
+            Some(text) => Self::parse(&text.to_string_lossy()).map_err(|error| error.of(variable)),
+            None => Err(ConfigError::new(
                 "secret",
                 &format!("the environment variable {variable} is not set"),
                 HOW_TO_MAKE_ONE,

@@ -76,6 +76,9 @@ pub struct Settings {
     pub bind_user_agent: Option<UserAgentBinding>,
     /// [`SessionManagerBuilder::sessions_per_subject`]: a login beyond so many ends the oldest. Zero: any number.
     pub sessions_per_subject: Option<u32>,
+    /// [`SessionManagerBuilder::sessions_per_subject`] too: a login beyond so many is refused. Zero: any number. It counts if both
+    /// are set.
+    pub refuse_logins_beyond: Option<u32>,
 }
 
 /// How a field is written in a variable.
@@ -110,6 +113,7 @@ const FIELDS: &[(&str, Kind)] = &[
     ("trusted_origins", Kind::List),
     ("bind_user_agent", Kind::Word("it has to be observe or reject")),
     ("sessions_per_subject", Kind::Number),
+    ("refuse_logins_beyond", Kind::Number),
 ];
 
 impl Settings {
@@ -244,6 +248,9 @@ impl SessionManagerBuilder {
         if let Some(most) = settings.sessions_per_subject {
             self = self.sessions_per_subject(NonZeroU32::new(most).map_or(SubjectLimit::None, SubjectLimit::EndOldest));
         }
+        if let Some(most) = settings.refuse_logins_beyond {
+            self = self.sessions_per_subject(NonZeroU32::new(most).map_or(SubjectLimit::None, SubjectLimit::Refuse));
+        }
         self
     }
 }
@@ -277,6 +284,7 @@ mod tests {
         ("TRUSTED_ORIGINS", "https://a.example,https://b.example"),
         ("BIND_USER_AGENT", "observe"),
         ("SESSIONS_PER_SUBJECT", "3"),
+        ("REFUSE_LOGINS_BEYOND", "2"),
     ];
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
@@ -312,6 +320,7 @@ mod tests {
             trusted_origins: vec!["https://a.example".to_owned(), "https://b.example".to_owned()],
             bind_user_agent: Some(UserAgentBinding::Observe),
             sessions_per_subject: Some(3),
+            refuse_logins_beyond: Some(2),
         };
         assert_eq!(settings, expected);
         assert_eq!(VARIABLES.len(), FIELDS.len());
@@ -340,6 +349,29 @@ mod tests {
         assert_eq!(refused.field(), "chunked");
     }
 
+    /// How many of three logins of one subject are taken, and how many sessions it has then.
+    async fn logins(variables: &[(&str, &str)]) -> (usize, usize) {
+        let keys = KeyRing::new(Secret::random().unwrap());
+        let builder = SessionManager::stored(MemoryStore::new(), keys).settings(&read(variables).unwrap());
+        let manager = builder.build().unwrap();
+        let mut taken = 0;
+        for _ in 0..3 {
+            let session = manager.begin();
+            session.login("ada").unwrap();
+            taken += usize::from(session.save().await.is_ok());
+        }
+        (taken, manager.sessions_of("ada").await.unwrap().len())
+    }
+
+    #[tokio::test]
+    async fn beyond_a_limit_the_oldest_session_ends_or_the_login_is_refused() {
+        assert_eq!(logins(&[]).await, (3, 3));
+        assert_eq!(logins(&[("SESSIONS_PER_SUBJECT", "2")]).await, (3, 2));
+        assert_eq!(logins(&[("REFUSE_LOGINS_BEYOND", "2")]).await, (2, 2));
+        assert_eq!(logins(&[("SESSIONS_PER_SUBJECT", "2"), ("REFUSE_LOGINS_BEYOND", "1")]).await, (1, 1));
+        assert_eq!(logins(&[("SESSIONS_PER_SUBJECT", "0"), ("REFUSE_LOGINS_BEYOND", "0")]).await, (3, 3));
+    }
+
     #[test]
     fn what_cannot_be_read_is_refused_by_its_name_and_not_quoted() {
         for (field, value) in [
@@ -352,6 +384,7 @@ mod tests {
             ("SAME_SITE", "sometimes"),
             ("BIND_USER_AGENT", "perhaps"),
             ("PERSISTENT", "maybe"),
+            ("REFUSE_LOGINS_BEYOND", "true"),
         ] {
             let error = read(&[(field, value)]).unwrap_err();
             assert_eq!(error.field(), format!("X_{field}"), "{value}");

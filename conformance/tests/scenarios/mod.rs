@@ -141,6 +141,13 @@ where
     at_once(places(false).into_iter().map(scenario)).await;
 }
 
+/// As `everywhere_without_revocations`, one place after another: nothing else is going on.
+pub(crate) async fn everywhere_without_revocations_in_turn<F: Future<Output = ()>>(scenario: impl Fn(Place) -> F) {
+    for place in places(false) {
+        scenario(place).await;
+    }
+}
+
 pub(crate) async fn logged_in(lab: &Arc<Lab>, user: &str) -> Browser {
     let mut browser = Browser::new(lab);
     browser.expect(&format!("POST /login?u={user}"), &format!(r#"200 {{"user":"{user}"}}"#)).await;
