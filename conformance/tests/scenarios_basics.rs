@@ -454,8 +454,10 @@ async fn d28_handler_order() {
 /// How long after the first chunk of `/stream` the last one came: nobody holds a body back to close a session.
 async fn time_of_the_rest(browser: &Browser) -> Duration {
     let mut stream = TcpStream::connect(browser.lab.client.address()).await.unwrap();
-    let request =
-        format!("GET /stream HTTP/1.1\r\nhost: lab\r\nconnection: close\r\ncookie: {COOKIE}={}\r\n\r\n", browser.cookie());
+    let request = format!(
+        "GET /stream HTTP/1.1\r\nhost: lab\r\nconnection: close\r\ncookie: {COOKIE}={}\r\n\r\n",
+        browser.cookie()
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let (mut bytes, mut first) = (Vec::new(), None);
     while stream.read_buf(&mut bytes).await.unwrap() > 0 {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use session_core::{
     Error, FlashLevel, Handle, KeyRing, Login, ManualClock, MemoryStore, Revocation, Session, SessionManager,
-    SessionStore, Typed,
+    SessionManagerBuilder, SessionStore, Typed,
 };
 
 use common::{Cookies, SECRET, close, stopped, stored, visit};
@@ -148,8 +148,56 @@ async fn what_was_proved_long_ago_is_not_fresh() {
         assert_eq!(session.authenticated_at(), Some(session.created() + Duration::from_secs(100)));
         assert!(session.is_fresh(Duration::from_secs(60)));
         assert!(!session.is_fresh(Duration::from_secs(59)));
+        session.require_fresh(Duration::from_secs(60)).unwrap();
+        let refused = session.require_fresh(Duration::from_secs(59)).unwrap_err();
+        assert!(matches!(refused, Error::NotFresh) && refused.status() == 403);
     })
     .await;
+    // Whoever proves it again is asked no more, and nothing else makes it fresh.
+    let renewed = visit(&manager, Some(&token), |session| session.renew().unwrap()).await.token().unwrap().to_owned();
+    assert!(!ask(&manager, &renewed, async |session| session.is_fresh(Duration::from_secs(59))).await);
+    let again = visit(&manager, Some(&renewed), |session| session.login("ada").unwrap()).await;
+    assert!(ask(&manager, again.token().unwrap(), async |session| session.is_fresh(Duration::ZERO)).await);
+}
+
+#[tokio::test]
+async fn a_login_starts_both_limits_anew_and_a_renewal_neither() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    for (again, minutes) in [(true, 57), (false, 30)] {
+        let (clock, store) = stopped();
+        let limited = |builder: SessionManagerBuilder| {
+            builder.clock(Arc::clone(&clock)).idle(10 * MINUTE).lifetime(30 * MINUTE).build().unwrap()
+        };
+        let keys = KeyRing::parse(SECRET).unwrap();
+        let sealed = SessionManager::sealed(keys, Revocation::NoneCopiedCookiesStayValid);
+        for manager in [limited(stored(store, &clock)), limited(sealed)] {
+            let mut token = login(&manager, "ada").await;
+            // It is used each minute, and at minute 27 she logs in again, or gets a new id.
+            for minute in 1..minutes {
+                clock.advance(MINUTE);
+                let response = visit(&manager, Some(&token), |session| {
+                    assert_eq!(session.subject().as_deref(), Some("ada"), "{again}: minute {minute}");
+                    match (minute, again) {
+                        (27, true) => session.login("ada").unwrap(),
+                        (27, false) => session.renew().unwrap(),
+                        _ => {}
+                    }
+                });
+                token = response.await.token().unwrap_or(&token).to_owned();
+            }
+            clock.advance(MINUTE);
+            assert_eq!(subject(&manager, &token).await, None, "{again}: after {minutes} minutes");
+        }
+    }
+    // The idle one, whatever is left of the lifetime.
+    let (clock, store) = stopped();
+    let manager = stored(store, &clock).idle(10 * MINUTE).touch_every(9 * MINUTE).build().unwrap();
+    let token = login(&manager, "ada").await;
+    clock.advance(8 * MINUTE);
+    assert!(visit(&manager, Some(&token), |_| {}).await.token().is_none(), "too early for a touch");
+    let again = visit(&manager, Some(&token), |session| session.login("ada").unwrap()).await;
+    clock.advance(10 * MINUTE - Duration::from_millis(1));
+    assert_eq!(subject(&manager, again.token().unwrap()).await.as_deref(), Some("ada"));
 }
 
 #[tokio::test]

@@ -128,6 +128,7 @@ sentences! {
     headers::a_vary_of_the_application_stays,
     headers::a_response_that_sets_the_cookie_is_not_public,
     headers::a_redirect_and_an_empty_response_carry_the_cookie,
+    headers::a_session_in_several_cookies_comes_and_goes_with_all_of_them,
     life::two_browsers_have_two_sessions,
     life::login_gives_a_new_id_and_the_old_one_is_dead,
     life::renewing_keeps_the_data_under_a_new_id,

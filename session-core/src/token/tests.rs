@@ -1,5 +1,6 @@
 //! Every token that should open does, and none besides.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -91,6 +92,35 @@ fn opens(tokens: &Tokens, token: impl AsRef<[u8]>) -> bool {
         }
     }
     true
+}
+
+/// Of so many ids a bit is set in half, and a character of 64 comes up as often as any other: six times the standard deviation is
+/// once in half a billion.
+#[test]
+fn ids_of_tokens_are_spread_evenly_over_bits_and_characters() {
+    const IDS: usize = 4_000;
+    let tokens = tokens(Purpose::Reference);
+    let (mut bits, mut characters, mut seen) = ([0_u32; 256], [0_u32; 128], HashSet::new());
+    for _ in 0..IDS {
+        let token = tokens.reference(&SessionId::random(&OsRandom).unwrap());
+        // The id is bytes 5 to 36; these characters are made of it alone.
+        for character in token.bytes().skip(7).take(42) {
+            characters[usize::from(character)] += 1;
+        }
+        let id = URL_SAFE_NO_PAD.decode(&token).unwrap()[5..37].to_vec();
+        for (bit, count) in bits.iter_mut().enumerate() {
+            *count += u32::from(id[bit / 8] >> (bit % 8) & 1);
+        }
+        assert!(seen.insert(id), "an id came twice");
+    }
+    let close = |count: u32, expected: f64, deviation: f64| (f64::from(count) - expected).abs() < 6.5 * deviation;
+    let all = IDS as f64;
+    assert!(bits.iter().all(|&count| close(count, all / 2.0, (all / 4.0).sqrt())), "{bits:?}");
+    let (drawn, share) = (42.0 * all, 1.0 / 64.0);
+    let used: Vec<_> = characters.into_iter().filter(|&count| count > 0).collect();
+    assert_eq!(used.len(), 64);
+    let deviation = (drawn * share * (1.0 - share)).sqrt();
+    assert!(used.iter().all(|&count| close(count, drawn * share, deviation)), "{used:?}");
 }
 
 struct Fixed;

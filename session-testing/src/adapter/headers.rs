@@ -1,6 +1,8 @@
 //! What a response says, and what it costs to say it.
 
-use super::site::{Carrier, Lab, Site};
+use session_core::SessionManagerBuilder;
+
+use super::site::{Browser, Carrier, Lab, Site};
 use crate::http::Response;
 use crate::stores::Verb;
 
@@ -208,4 +210,30 @@ pub(super) async fn a_redirect_and_an_empty_response_carry_the_cookie(lab: &Lab<
 fn keeps(site: &Site, response: &Response, cache_control: &str) {
     assert!(site.sets_cookie(response), "{:?}: {} without the cookie", site.carrier, response.status);
     assert_eq!(response.header("cache-control").as_deref(), Some(cache_control));
+}
+
+pub(super) async fn a_session_in_several_cookies_comes_and_goes_with_all_of_them(lab: &Lab<'_>) {
+    const OURS: [&str; 3] = ["__Host-id", "__Host-id-1", "__Host-id-2"];
+    for carrier in [Carrier::Sealed, Carrier::Signed] {
+        let site = lab.site_with(carrier, SessionManagerBuilder::chunked).await;
+        let mut browser = site.browser();
+        let kept = |browser: &Browser| OURS.map(|name| browser.jar.get(name).is_some());
+        for (steps, size, cookies) in [
+            ("login=ada&big=8000", 8_000, [true, true, true]),
+            ("big=5000", 5_000, [true, true, false]),
+            ("big=8000", 8_000, [true, true, true]),
+            ("big=10", 10, [true, false, false]),
+            ("big=8000", 8_000, [true, true, true]),
+        ] {
+            let response = browser.visit(&format!("header=set-cookie:own=1&{steps}")).await;
+            assert_eq!((response.status, kept(&browser)), (200, cookies), "{carrier:?}: {steps}");
+            assert_eq!(response.all("set-cookie")[0], "own=1", "{carrier:?}: {steps}");
+            assert_eq!(browser.read("subject&get=big").await.len(), "ada\n".len() + size, "{carrier:?}: {steps}");
+        }
+        let mut short = browser.clone();
+        short.jar.remove(OURS[1]);
+        assert_eq!(short.read("subject").await, "-", "{carrier:?}: a part is missing");
+        browser.visit("logout").await;
+        assert_eq!(kept(&browser), [false; 3], "{carrier:?}: what is left after a logout");
+    }
 }
