@@ -65,7 +65,7 @@ async fn a_token_is_worth_nothing_anywhere_but_in_a_cookie() {
             ("the query", ask(&format!("/peek?k=k&{pair}"))),
             ("the query", ask(&format!("/peek?{pair}&k=k"))),
             ("the body", form),
-            ("authorization", ask("/peek?k=k").header("authorization", &format!("Bearer {token}"))),
+            ("authorization", ask("/peek?k=k").header("authorization", format!("Bearer {token}"))),
         ];
         for name in [COOKIE, "set-cookie", "cookie2", "session", "x-session-id", "x-auth-token"] {
             requests.extend([&token, &pair].map(|value| (name, ask("/peek?k=k").header(name, value))));
