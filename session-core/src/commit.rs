@@ -27,7 +27,18 @@ use crate::token::{Content, Envelope, Opened, Tokens};
 /// this is how many may meet.
 const ATTEMPTS: usize = 100;
 /// How far another node's clock may be ahead in a cookie session.
-const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
+pub(crate) const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
+
+/// Whether a store of revocations knows that this session has ended.
+pub(crate) async fn is_revoked_in(
+    revocations: &dyn SessionStore,
+    envelope: &Envelope,
+) -> Result<bool, StoreError> {
+    let Envelope { id, record, times, .. } = envelope;
+    let keys = [id.store_key(), envelope.first().descent_key()];
+    let made = times.created.plus(Duration::from_millis(record.own().made()));
+    revocations.is_revoked(&keys, record.subject.as_deref(), made).await
+}
 
 /// A manager's parts.
 pub(crate) struct Machine {
@@ -155,14 +166,13 @@ impl Machine {
     async fn find_whole(&self, envelope: Box<Envelope>, retired: bool) -> Result<Option<Arc<Base>>, Error> {
         let now = self.clock.now();
         let key = envelope.id.store_key();
-        let first = envelope.first.as_deref().unwrap_or(&envelope.id);
-        let happening = |event| Happening::from(event).to(self.fingerprint_of(|| first.store_key()));
+        let happening = |event| Happening::from(event).to(self.fingerprint_of(|| envelope.first().store_key()));
         let latest = now.as_millis().saturating_add(CLOCK_TOLERANCE_MILLIS);
         if envelope.times.is_over(now) || envelope.times.seen.as_millis() > latest {
             self.emit(happening(Event::Expired));
             return Ok(None);
         }
-        if self.is_revoked(key, first, &envelope).await? {
+        if self.is_revoked(&envelope).await? {
             self.emit(happening(Event::Revoked));
             return Ok(None);
         }
@@ -277,12 +287,9 @@ impl Machine {
         self.store.as_deref()
     }
 
-    async fn is_revoked(&self, key: StoreKey, first: &SessionId, envelope: &Envelope) -> Result<bool, Error> {
-        let Envelope { record, times, .. } = envelope;
+    async fn is_revoked(&self, envelope: &Envelope) -> Result<bool, Error> {
         let Some(revocations) = self.revocations.as_deref() else { return Ok(false) };
-        let keys = [key, first.descent_key()];
-        let made = times.created.plus(Duration::from_millis(record.own().made()));
-        Ok(revocations.is_revoked(&keys, record.subject.as_deref(), made).await?)
+        Ok(is_revoked_in(revocations, envelope).await?)
     }
 
     /// Ends what is in cookies, if that is remembered, for as long as they could live. False if it has been done before.

@@ -61,6 +61,27 @@ impl fmt::Debug for Handle {
     }
 }
 
+/// What a store knows the session by.
+///
+/// ```
+/// use session_core::{Handle, StoreKey};
+///
+/// let handle: Handle = "ab".repeat(32).parse().unwrap();
+/// assert_eq!(StoreKey::from(handle), StoreKey::from_bytes([0xab; 32]));
+/// ```
+impl From<Handle> for StoreKey {
+    fn from(handle: Handle) -> Self {
+        handle.0
+    }
+}
+
+/// To show it to somebody who may want to end the session.
+impl From<StoreKey> for Handle {
+    fn from(key: StoreKey) -> Self {
+        Self(key)
+    }
+}
+
 /// A text that is no [`Handle`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a handle of a session: 64 lowercase hexadecimal digits")]

@@ -13,7 +13,7 @@ use crate::error::{ConfigError, Error};
 use crate::random::{OsRandom, Random};
 
 const HOW_TO_MAKE_ONE: &str = "make one with `openssl rand -hex 32`";
-const KEY_ID_LENGTH: usize = 4;
+pub(crate) const KEY_ID_LENGTH: usize = 4;
 
 /// One master secret: at least 32 bytes of randomness, from which a key per purpose is derived. It never prints,
 /// and its memory is cleared when it goes.

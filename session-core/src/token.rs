@@ -25,24 +25,33 @@ use crate::record::Record;
 /// No token in one cookie is longer: a browser drops cookies beyond 4,096 bytes.
 const LONGEST_IN_ONE: usize = 4096;
 /// No token is longer: it is in at most four cookies. Where one has to do, none from several gets here.
-const LONGEST: usize = 4 * LONGEST_IN_ONE;
+pub(crate) const LONGEST: usize = 4 * LONGEST_IN_ONE;
 const KEY_ID_LENGTH: usize = 4;
-const REFERENCE_LENGTH: usize = 92;
+pub(crate) const REFERENCE_LENGTH: usize = 92;
 /// Sealed text is padded to multiples of this, so that its length tells little about its content.
 const BLOCK: usize = 64;
 /// So many characters of base64 are format and key id, but for the last four bits.
 const START_LENGTH: usize = 6;
 
-/// What kind of token a manager makes and accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+/// What a cookie carries, which is what its key is for: a token for one purpose is worth nothing for another.
+///
+/// ```
+/// assert_eq!(session_core::Purpose::Reference.name(), "reference");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// A signed id; the session is in a store.
     Reference,
+    /// The session itself, encrypted.
     Sealed,
+    /// The session itself, readable and signed.
     Signed,
 }
 
 impl Purpose {
-    const fn format(self) -> u8 {
+    pub(crate) const ALL: [Self; 3] = [Self::Reference, Self::Sealed, Self::Signed];
+
+    pub(crate) const fn format(self) -> u8 {
         match self {
             Self::Reference => 1,
             Self::Sealed => 2,
@@ -50,7 +59,13 @@ impl Purpose {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// The name, which is also part of what is authenticated.
+    ///
+    /// ```
+    /// assert_eq!(session_core::Purpose::Sealed.name(), "sealed");
+    /// ```
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Reference => "reference",
             Self::Sealed => "sealed",
@@ -189,14 +204,32 @@ impl Tokens {
     }
 
     fn open_sealed(&self, token: &[u8]) -> Option<(usize, Content)> {
-        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (place, key, rest) = self.key_of(&bytes)?;
-        let (nonce, sealed) = rest.split_first_chunk::<{ Xaes::NONCE_LENGTH }>()?;
-        let json = key.cipher.open(*nonce, sealed, &key.context)?;
+        let (place, json) = self.unseal(token)?;
         Some((place, Content::Whole(Envelope::from_json(&json)?.into())))
     }
 
     fn open_signed(&self, token: &[u8]) -> Option<(usize, Content)> {
+        let (place, json) = self.verify(token)?;
+        Some((place, Content::Whole(Envelope::from_json(&json)?.into())))
+    }
+
+    /// Whether one of our secrets made it, whatever is in it.
+    pub(crate) fn is_authentic(&self, token: &[u8]) -> bool {
+        match self.purpose {
+            Purpose::Reference => self.open_reference(token).is_some(),
+            Purpose::Sealed => self.unseal(token).is_some(),
+            Purpose::Signed => self.verify(token).is_some(),
+        }
+    }
+
+    fn unseal(&self, token: &[u8]) -> Option<(usize, Vec<u8>)> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (place, key, rest) = self.key_of(&bytes)?;
+        let (nonce, sealed) = rest.split_first_chunk::<{ Xaes::NONCE_LENGTH }>()?;
+        Some((place, key.cipher.open(*nonce, sealed, &key.context)?))
+    }
+
+    fn verify(&self, token: &[u8]) -> Option<(usize, Vec<u8>)> {
         let dot = token.iter().position(|&byte| byte == b'.')?;
         let trailer = URL_SAFE_NO_PAD.decode(&token[dot + 1..]).ok()?;
         let (place, key, tag) = self.key_of(&trailer)?;
@@ -204,10 +237,7 @@ impl Tokens {
             return None;
         }
         let json = URL_SAFE_NO_PAD.decode(&token[..dot]).ok()?;
-        if !key.mac.clone().with(&json).verifies(tag) {
-            return None;
-        }
-        Some((place, Content::Whole(Envelope::from_json(&json)?.into())))
+        key.mac.clone().with(&json).verifies(tag).then_some((place, json))
     }
 
     /// Splits off the head: the key it names, its place in the ring, and the rest.
@@ -257,6 +287,11 @@ struct Beside {
 }
 
 impl Envelope {
+    /// The id it began with.
+    pub(crate) fn first(&self) -> &SessionId {
+        self.first.as_deref().unwrap_or(&self.id)
+    }
+
     fn to_json(&self) -> Vec<u8> {
         let mut json = format!(r#"{{"id":"{}","#, written_id(&self.id));
         if let Some(first) = &self.first {
