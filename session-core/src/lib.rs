@@ -74,12 +74,17 @@ mod settings;
 
 mod identity;
 
+// what operators ask
+mod count;
+mod inspect;
+
 pub use async_trait::async_trait;
 
 pub use crate::binding::UserAgentBinding;
 pub use crate::clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use crate::close::{Close, CloseFuture};
 pub use crate::cookie::SameSite;
+pub use crate::count::{Count, Countable, Place};
 pub use crate::counting::Counting;
 pub use crate::csrf::{CSRF_FIELD, CSRF_HEADER};
 pub use crate::decorator::Decorator;
@@ -92,6 +97,7 @@ pub use crate::flash::{Flash, FlashLevel};
 pub use crate::head::{Effects, RequestHead, ResponseHead};
 pub use crate::id::StoreKey;
 pub use crate::identity::{Device, Handle, NoHandle};
+pub use crate::inspect::{Inspected, Inspector, KeyId, Refused, Validity};
 pub use crate::key::{KeyRing, Secret};
 pub use crate::login::Login;
 pub use crate::manager::{Revocation, SessionManager, SessionManagerBuilder};
@@ -104,6 +110,7 @@ pub use crate::session_key::SessionKey;
 pub use crate::settings::Settings;
 pub use crate::slot::Slot;
 pub use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
+pub use crate::token::Purpose;
 pub use crate::typed::Typed;
 pub use crate::values::Values;
 pub use crate::verb::Verb;

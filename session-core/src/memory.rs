@@ -1,5 +1,6 @@
 //! Sessions in this process's memory: for one process, and gone with it.
 
+mod count;
 mod shards;
 mod table;
 
