@@ -28,7 +28,7 @@
 //! The user of an access list needs the names below and the commands `EVALSHA`, `EVAL`, `TIME`, `TYPE`, `EXISTS`, `DEL`, `PTTL`,
 //! `PEXPIREAT`, `GET`, `SET`, `HGET`, `HMGET`, `HSET`, `HDEL`, `ZADD`, `ZREM`, `ZRANGE`, `ZREVRANGE` and `ZRANDMEMBER`; for
 //! [`RedisStore::wait_for_replicas`] `WAIT`, for [`NearCache`] `CLIENT TRACKING`, in a cluster also `CLUSTER SLOTS`, `ASKING`, `ZSCORE`
-//! and `ZRANGEBYSCORE`. On a single server the scripts reach keys that they don't declare, such as those of sessions that a limit
+//! and `ZRANGEBYSCORE`; to be counted `SCAN` and `HSTRLEN`. On a single server the scripts reach keys that they don't declare, such as those of sessions that a limit
 //! ends.
 //!
 //! Let the server evict nothing (`maxmemory-policy noeviction`): an index that is evicted no longer knows of its sessions. When it
@@ -69,6 +69,7 @@
 //! | revoke, revoke all of a subject | 1 | 1 |
 //! | ask for *n* revocations | 1 | *n*, at once |
 //! | sweep | 0 | 0 |
+//! | count a stretch of some thousand keys | 1 | 1 |
 //!
 //! A thousand sessions of one subject take another command. In a cluster a login of a subject with other sessions looks at two of
 //! them by the way, and takes those that are dead out of the index.
@@ -117,6 +118,7 @@
 
 #[cfg(feature = "cluster")]
 mod cluster;
+mod count;
 mod failure;
 #[cfg(test)]
 mod halfway;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use session_core::{
-    Create, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch, Update, Version,
-    async_trait,
+    Count, Countable, Create, Loaded, Place, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp,
+    Touch, Update, Version, async_trait,
 };
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -260,6 +260,14 @@ pub struct NearStats {
 /// Whether a call may end sessions of the subject whose keys nobody named.
 fn ends_others(record: &Record, limit: SubjectLimit) -> bool {
     record.subject.is_some() && matches!(limit, SubjectLimit::EndOldest(_))
+}
+
+/// The servers count.
+#[async_trait]
+impl<S: Countable> Countable for NearCache<S> {
+    async fn count(&self, from: Place, most: usize) -> Result<(Count, Option<Place>), StoreError> {
+        self.inner.count(from, most).await
+    }
 }
 
 #[async_trait]

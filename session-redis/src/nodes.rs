@@ -1,6 +1,6 @@
 //! Which node of a cluster has which key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -169,6 +169,15 @@ impl Nodes {
             }
         }
         all
+    }
+
+    /// Who has slots, in their order.
+    pub(crate) fn owners(&self) -> Vec<Arc<Link>> {
+        let mut ranges: Vec<_> = self.known().ranges.iter().map(|(first, _, node)| (*first, node.clone())).collect();
+        ranges.sort_unstable();
+        let mut met = HashSet::new();
+        ranges.retain(|(_, node)| met.insert(node.clone()));
+        ranges.into_iter().filter_map(|(first, _)| Some(self.owner(first, None)?.1)).collect()
     }
 
     fn owner(&self, slot: u16, named: Option<Node>) -> Option<(Node, Arc<Link>)> {

@@ -1,10 +1,12 @@
 //! One call of a verb: which store, and how long it may take.
 
+use std::sync::Arc;
+
 use session_core::StoreKey;
 use tokio::time::Instant;
 
 use crate::failure::Failure;
-use crate::link::Limits;
+use crate::link::{Limits, Link};
 use crate::names::Names;
 use crate::reply::Reply;
 use crate::scripts::{Call, Script};
@@ -50,6 +52,11 @@ impl<'a> Operation<'a> {
 
     pub(crate) fn call(&self, script: &'static Script, key: String) -> Call {
         Call::new(script, self.names().prefix(), key)
+    }
+
+    /// The servers that hold sessions, always in the same order.
+    pub(crate) async fn nodes(&self) -> Result<Vec<Arc<Link>>, Failure> {
+        self.store.topology.nodes(&self.limits).await
     }
 
     pub(crate) async fn run(&self, call: Call) -> Result<Reply, Failure> {

@@ -30,6 +30,8 @@ enum Effect {
 /// Loads and what ends something work on a full server too.
 const ALWAYS: &str = "#!lua flags=allow-oom\n";
 const UNLESS_FULL: &str = "#!lua\n";
+/// On one node of a cluster, whatever slots its keys are in.
+const ON_A_NODE: &str = "#!lua flags=allow-oom,allow-cross-slot-keys\n";
 
 macro_rules! scripts {
     ($($name:ident: $flags:ident, $effect:ident, $($file:literal)+;)*) => {
@@ -52,6 +54,7 @@ scripts! {
     REVOKE: UNLESS_FULL, Writes, "revoke.lua";
     REVOKE_ALL: UNLESS_FULL, Repeats, "revoke_all.lua";
     REVOKED: ALWAYS, Reads, "revoked.lua";
+    COUNT: ON_A_NODE, Reads, "count.lua";
 }
 
 #[cfg(feature = "cluster")]
@@ -89,6 +92,11 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new(script: &'static Script, prefix: &str, key: String) -> Self {
         Self { script, keys: vec![key], arguments: vec![prefix.into()] }
+    }
+
+    /// On no key: for a node that was chosen otherwise.
+    pub(crate) fn anywhere(script: &'static Script, prefix: &str) -> Self {
+        Self { script, keys: Vec::new(), arguments: vec![prefix.into()] }
     }
 
     pub(crate) fn key(mut self, key: String) -> Self {

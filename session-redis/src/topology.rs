@@ -34,6 +34,18 @@ impl Topology {
         }
     }
 
+    /// The servers that hold keys, in a cluster by their slots.
+    pub(crate) async fn nodes(&self, limits: &Limits) -> Result<Vec<Arc<Link>>, Failure> {
+        match self {
+            Self::One(link) => Ok(vec![Arc::clone(link)]),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(nodes) => {
+                nodes.learn(limits).await?;
+                Ok(nodes.owners())
+            }
+        }
+    }
+
     /// Makes sure that the servers are there.
     pub(crate) async fn connect(&self, limits: &Limits) -> Result<(), Failure> {
         match self {

@@ -492,5 +492,7 @@ const IS_REVOKED: &str = sql!(
      WHERE subject_hash = ? AND made >= ? AND until > " now ")"
 );
 
+mod count;
+
 #[cfg(test)]
 mod tests;

@@ -482,5 +482,7 @@ const IS_REVOKED: &str = sql!(
      WHERE subject_hash = $2 AND made >= $3 AND until > " now ")"
 );
 
+mod count;
+
 #[cfg(test)]
 mod tests;

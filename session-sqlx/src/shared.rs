@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::{Loaded, Record, StoreError, StoreKey, SubjectLimit, Times, Timestamp, Verb, Version};
+use session_core::{Count, Loaded, Place, Record, StoreError, StoreKey, SubjectLimit, Times, Timestamp, Verb, Version};
 use sha2::{Digest as _, Sha256};
 use sqlx::{ColumnIndex, Decode, Error, Row, Type};
 use tokio::time::sleep;
@@ -119,6 +119,25 @@ where
     let json: &str = row.try_get("record").map_err(StoreError::unreadable)?;
     let record = Record::from_json(json.as_bytes()).map_err(StoreError::unreadable)?;
     Ok(Loaded { record, version: Version::from_u64(version), times, now })
+}
+
+/// What a row of `entries, last, live, with_subject, bytes` says of a stretch of at most `most` sessions, and where the next one
+/// begins.
+pub(crate) fn counted<R: Row>(row: Result<R, Error>, most: usize) -> Result<(Count, Option<Place>), StoreError>
+where
+    &'static str: ColumnIndex<R>,
+    for<'r> i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let counted = || {
+        let row = row?;
+        let number = |column| row.try_get(column).map(|number: i64| u64::try_from(number).unwrap_or(0));
+        let (entries, live) = (number("entries")?, number("live")?);
+        let expired = entries.saturating_sub(live);
+        let count = Count { live, with_subject: number("with_subject")?, expired, bytes: number("bytes")? };
+        let next = Place { part: 0, entry: number("last")? };
+        Ok::<_, Error>((count, (entries >= most as u64).then_some(next)))
+    };
+    counted().map_err(|error| StoreError::new("counting the sessions", error))
 }
 
 /// A list in the making. Entries that can't be read are left out, so it may take more than one page.

@@ -530,5 +530,7 @@ const IS_REVOKED: &str = sql!(
      WHERE subject_hash = ?5 AND made >= ?6 AND until > " now ")"
 );
 
+mod count;
+
 #[cfg(test)]
 mod tests;
