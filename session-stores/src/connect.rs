@@ -12,7 +12,7 @@ mod sqlite;
 
 use std::sync::Arc;
 
-use session_core::{MemoryStore, SessionStore};
+use session_core::{Countable, MemoryStore, SessionStore};
 
 use crate::error::ConnectError;
 use crate::url::{Kind, Url};
@@ -60,6 +60,23 @@ use crate::url::{Kind, Url};
 /// # });
 /// ```
 pub async fn connect(url: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
+    Ok(connect_countable(url).await?)
+}
+
+/// As [`connect`], to a store that can also count its sessions: for operators' tools.
+///
+/// # Errors
+/// As [`connect`].
+///
+/// ```
+/// use session_core::{Count, Place};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let store = session_stores::connect_countable("memory:").await?;
+/// assert_eq!(store.count(Place::START, 1_000_000).await?, (Count::default(), None));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+pub async fn connect_countable(url: &str) -> Result<Arc<dyn Countable>, ConnectError> {
     let url = Url::read(url)?;
     // Boxed, because what a driver does to connect is large, and this is done once.
     match url.kind {
@@ -87,7 +104,7 @@ pub async fn connect(url: &str) -> Result<Arc<dyn SessionStore>, ConnectError> {
     }
 }
 
-fn memory(url: &Url<'_>) -> Result<Arc<dyn SessionStore>, ConnectError> {
+fn memory(url: &Url<'_>) -> Result<Arc<dyn Countable>, ConnectError> {
     url.ends("no options")?;
     if !url.rest.is_empty() {
         return Err(url.refused("nothing may follow it; write memory:"));

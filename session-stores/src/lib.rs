@@ -26,7 +26,7 @@ mod connect;
 #[cfg(feature = "metrics")]
 mod measured;
 
-pub use crate::connect::connect;
+pub use crate::connect::{connect, connect_countable};
 pub use crate::error::ConnectError;
 #[cfg(feature = "metrics")]
 pub use crate::measured::Measured;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use session_core::{Decorator, SessionStore, StoreError, Verb};
+use session_core::{Count, Countable, Decorator, Place, SessionStore, StoreError, Verb, async_trait};
 use tokio::time::timeout;
 
 const SWEEP: Duration = Duration::from_secs(60);
@@ -91,6 +91,15 @@ impl<S: SessionStore> Decorator for TimeLimited<S> {
     ) -> Result<T, StoreError> {
         let limit = if verb == Verb::Sweep { self.sweep } else { self.limit };
         timeout(limit, operation).await.map_err(|_| verb.failed(TooSlow(limit)))?
+    }
+}
+
+/// A stretch has as long as a sweep: nobody waits for it on the path of a request.
+#[async_trait]
+impl<S: Countable> Countable for TimeLimited<S> {
+    async fn count(&self, from: Place, most: usize) -> Result<(Count, Option<Place>), StoreError> {
+        let counted = timeout(self.sweep, self.inner.count(from, most)).await;
+        counted.map_err(|_| StoreError::new("counting the sessions", TooSlow(self.sweep)))?
     }
 }
 

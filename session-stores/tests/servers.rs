@@ -14,8 +14,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use session_core::{Create, Expiry, Record, SessionStore, StoreKey, SubjectLimit, Update, Version};
-use session_stores::{ConnectError, connect};
+use session_core::{Count, Create, Expiry, Place, Record, SessionStore, StoreKey, SubjectLimit, Update, Version};
+use session_stores::{ConnectError, connect, connect_countable};
 use session_testing::servers::{MariaDb, Postgres, Redis, RedisCluster, RedisSentinel, Server};
 
 fn key(number: u8) -> StoreKey {
@@ -56,6 +56,7 @@ async fn serves(url: &str, servers: &[&Server]) {
     assert_eq!((loaded.record, loaded.version), (record(), Version::FIRST.next()));
     let keys = store.sessions_of("ada", 9).await.unwrap().into_iter().map(|(key, _)| key);
     assert_eq!(keys.collect::<Vec<_>>(), [key(4), key(2)]);
+    counts(url, 2).await;
 
     servers.iter().for_each(|server| server.stop());
     let start = Instant::now();
@@ -73,6 +74,28 @@ async fn serves(url: &str, servers: &[&Server]) {
     let store = connect(&patient(url)).await.unwrap();
     assert!(store.delete(&key(3)).await.unwrap(), "the former key of the one that was renamed");
     assert_eq!(store.delete_all_of("ada", None).await.unwrap(), 1);
+}
+
+/// Counting by steps of any length finds what is alive and no more.
+async fn counts(url: &str, logged_in: u64) {
+    let store = connect_countable(url).await.unwrap();
+    let mut anonymous = Record::new(Expiry::default());
+    anonymous.values_mut().insert("n".to_owned(), "é".into());
+    store.create(&key(9), &anonymous, SubjectLimit::None).await.unwrap();
+    let short = Record::new(Expiry { idle: Duration::from_millis(1), ..Expiry::default() });
+    store.create(&key(10), &short, SubjectLimit::None).await.unwrap();
+    store.revoke(&key(11), Duration::from_secs(60)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let bytes = logged_in * record().size() as u64 + anonymous.size() as u64;
+    for most in [0, 1, 2, 1_000] {
+        let (mut count, mut next) = (Count::default(), Some(Place::START));
+        while let Some(place) = next {
+            let (stretch, following) = store.count(place, most).await.unwrap();
+            (count, next) = (count.plus(stretch), following);
+        }
+        assert_eq!((count.live, count.with_subject, count.bytes), (logged_in + 1, logged_in, bytes), "{url} {most}");
+        assert_eq!(count.expired, u64::from(!url.starts_with("redis")), "{url} {most}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::SessionStore;
+use session_core::Countable;
 use session_redis::{NearCache, RedisStore};
 
 use super::server::{in_time, secured};
 use crate::error::ConnectError;
 use crate::url::{Kind, Url};
 
-pub(super) async fn connect(mut url: Url<'_>) -> Result<Arc<dyn SessionStore>, ConnectError> {
+pub(super) async fn connect(mut url: Url<'_>) -> Result<Arc<dyn Countable>, ConnectError> {
     secured(&url, url.scheme.starts_with("rediss"))?;
     let settings = Settings::take(&mut url)?;
     let store = match url.kind {
@@ -53,7 +53,7 @@ impl<'a> Settings<'a> {
     }
 
     /// The store bounds the time of its operations by itself.
-    fn apply(self, store: RedisStore, url: &Url<'_>) -> Result<Arc<dyn SessionStore>, ConnectError> {
+    fn apply(self, store: RedisStore, url: &Url<'_>) -> Result<Arc<dyn Countable>, ConnectError> {
         let mut store = store.timeout(self.limit);
         if let Some(prefix) = self.prefix {
             store = store.prefix(prefix).map_err(|error| url.failed(error))?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_core::{SessionStore, StoreError};
+use session_core::{Countable, StoreError};
 use sqlx::pool::PoolOptions;
 use sqlx::{ConnectOptions, Connection, Database, Pool};
 
@@ -17,7 +17,7 @@ const CONNECTIONS: u64 = 10;
 const OPTIONS: [&str; 5] = ["sslcert", "sslkey", "sslmode", "ssl-mode", "statement-cache-capacity"];
 
 #[cfg(feature = "postgres")]
-pub(super) async fn postgres(url: Url<'_>) -> Result<Arc<dyn SessionStore>, ConnectError> {
+pub(super) async fn postgres(url: Url<'_>) -> Result<Arc<dyn Countable>, ConnectError> {
     let options = ["application_name", "host", "options", "sslrootcert"];
     let store = |pool| async {
         let store = session_sqlx::PostgresStore::new(pool);
@@ -27,7 +27,7 @@ pub(super) async fn postgres(url: Url<'_>) -> Result<Arc<dyn SessionStore>, Conn
 }
 
 #[cfg(feature = "mysql")]
-pub(super) async fn mysql(url: Url<'_>) -> Result<Arc<dyn SessionStore>, ConnectError> {
+pub(super) async fn mysql(url: Url<'_>) -> Result<Arc<dyn Countable>, ConnectError> {
     let store = |pool| async {
         let store = session_sqlx::MySqlStore::new(pool);
         store.migrate().await.map(|()| store)
@@ -35,11 +35,11 @@ pub(super) async fn mysql(url: Url<'_>) -> Result<Arc<dyn SessionStore>, Connect
     open::<sqlx::MySql, _>(url, &["socket", "ssl-ca"], store).await
 }
 
-async fn open<DB: Database, S: SessionStore>(
+async fn open<DB: Database, S: Countable>(
     mut url: Url<'_>,
     options: &[&str],
     store: impl AsyncFnOnce(Pool<DB>) -> Result<S, StoreError>,
-) -> Result<Arc<dyn SessionStore>, ConnectError> {
+) -> Result<Arc<dyn Countable>, ConnectError> {
     let limit = url.take_timeout()?;
     let connections = url.take_number("max_connections")?.unwrap_or(CONNECTIONS);
     let mode = url.option("sslmode").or(url.option("ssl-mode")).unwrap_or_default().to_ascii_lowercase();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_core::SessionStore;
+use session_core::Countable;
 use session_sqlx::SqliteStore;
 use sqlx::sqlite::SqlitePoolOptions;
 
@@ -13,7 +13,7 @@ use crate::url::Url;
 /// Readers at once; there is one writer at a time anyway.
 const CONNECTIONS: u32 = 4;
 
-pub(super) async fn connect(mut url: Url<'_>) -> Result<Arc<dyn SessionStore>, ConnectError> {
+pub(super) async fn connect(mut url: Url<'_>) -> Result<Arc<dyn Countable>, ConnectError> {
     let limit = url.take_timeout()?;
     url.ends("timeout_ms")?;
     let path = url.rest.strip_prefix("//").unwrap_or(url.rest);
