@@ -82,7 +82,8 @@ async fn counts(url: &str, logged_in: u64) {
     let mut anonymous = Record::new(Expiry::default());
     anonymous.values_mut().insert("n".to_owned(), "é".into());
     store.create(&key(9), &anonymous, SubjectLimit::None).await.unwrap();
-    let short = Record::new(Expiry { idle: Duration::from_millis(1), ..Expiry::default() });
+    let mut short = Record::new(Expiry { idle: Duration::from_millis(1), ..Expiry::default() });
+    short.subject = Some("bob".to_owned());
     store.create(&key(10), &short, SubjectLimit::None).await.unwrap();
     store.revoke(&key(11), Duration::from_secs(60)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;

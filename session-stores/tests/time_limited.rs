@@ -5,7 +5,8 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use session_core::{Counting, MemoryStore, SessionStore, StoreKey, Verb};
+use session_core::{Count, Countable, Decorator, Place, Timestamp, Version, async_trait};
+use session_core::{Counting, Expiry, MemoryStore, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Verb};
 use session_stores::TimeLimited;
 use session_testing::{
     store,
@@ -33,6 +34,40 @@ async fn every_operation_ends_within_its_time() {
         assert_eq!(error.source().unwrap().to_string(), format!("the store did not answer within {text}"));
         assert!(!error.is_unreadable());
     }
+}
+
+/// A store whose count never comes back.
+struct Endless(MemoryStore);
+
+impl Decorator for Endless {
+    type Inner = MemoryStore;
+
+    fn inner(&self) -> &MemoryStore {
+        &self.0
+    }
+
+    async fn around<T: Send>(
+        &self,
+        _: Verb,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        operation.await
+    }
+}
+
+#[async_trait]
+impl Countable for Endless {
+    async fn count(&self, _: Place, _: usize) -> Result<(Count, Option<Place>), StoreError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_has_as_long_as_a_sweep() {
+    let store = TimeLimited::new(Endless(MemoryStore::new()), LIMIT).sweep_limit(Duration::from_secs(10));
+    let start = Instant::now();
+    let error = store.count(Place::START, 1).await.unwrap_err();
+    assert_eq!((start.elapsed().as_secs(), error.to_string().as_str()), (10, "counting the sessions failed"));
 }
 
 #[tokio::test(start_paused = true)]

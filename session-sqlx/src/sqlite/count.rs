@@ -16,7 +16,7 @@ impl Countable for SqliteStore {
 }
 
 /// A stretch of rows by their numbers, which stay when sessions are renamed.
-const COUNT: &str = sql!(
+pub(super) const COUNT: &str = sql!(
     "SELECT count(*) AS entries, COALESCE(max(number), 0) AS last, COALESCE(sum(live), 0) AS live,
      COALESCE(sum(CASE WHEN subject_hash IS NULL THEN 0 ELSE live END), 0) AS with_subject, COALESCE(sum(live * bytes), 0) AS bytes
      FROM (SELECT number, subject_hash, length(CAST(record AS BLOB)) AS bytes, CASE WHEN " live " THEN 1 ELSE 0 END AS live

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row as _, query};
 use super::*;
 
 /// Statements, and the index that finds their sessions.
-const STATEMENTS: [(&str, &str); 13] = [
+const STATEMENTS: [(&str, &str); 14] = [
     (LOAD, "autoindex_sessions"),
     (WRITE, "autoindex_sessions"),
     (VERSION, "autoindex_sessions"),
@@ -18,6 +18,7 @@ const STATEMENTS: [(&str, &str); 13] = [
     (LIST, "sessions_by_subject"),
     (DELETE_ALL, "sessions_by_subject"),
     (SWEEP, "sessions_by_deadline"),
+    (count::COUNT, "INTEGER PRIMARY KEY"),
     (IS_REVOKED, "SEARCH session_revocations USING PRIMARY KEY"),
     (IS_REVOKED, "SEARCH session_subject_revocations USING PRIMARY KEY"),
 ];
