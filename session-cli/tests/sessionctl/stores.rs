@@ -92,13 +92,18 @@ fn refuses_what_is_not_there(operator: &Operator, handle: &str) {
 async fn sweeps(operator: &Operator, url: &str) {
     let store = session_stores::connect(url).await.unwrap();
     let short = SessionManager::stored(store, ring(SECRET)).idle(Duration::from_millis(1)).build().unwrap();
-    for _ in 0..5 {
-        session_testing::visitor::cookie(&short, |session| session.insert("n", 1)).await.unwrap();
+    for number in 0..5 {
+        let prepare = |session: &session_core::Session| match number % 2 {
+            0 => session.login("carl"),
+            _ => session.insert("n", number),
+        };
+        session_testing::visitor::cookie(&short, prepare).await.unwrap();
     }
     tokio::time::sleep(Duration::from_millis(20)).await;
     let is_redis = url.starts_with("redis");
     let (_, stats) = operator.json(["stats"]);
     assert_eq!((&stats["live"], stats["expired"].as_u64()), (&1.into(), (!is_redis).then_some(5)), "{url}");
+    assert_eq!(stats["logged_in"], 1, "{url}");
     let swept = if is_redis { 0 } else { 5 };
     assert_eq!(operator.json(["sweep", "--batch", "2"]), (0, serde_json::json!({ "swept": swept })), "{url}");
     assert_eq!(operator.run(["sweep"]).stdout, "No expired session was left to sweep.\n");
