@@ -26,7 +26,7 @@ pub struct Expiry {
 
 impl Default for Expiry {
     /// 30 minutes idle (OWASP session management: 15 to 30 minutes for low risk) and 12 hours in all
-    /// (NIST SP 800-63B: 12 hours at AAL2 and AAL3).
+    /// (NIST SP 800-63B: 12 hours at AAL3, up to its third revision at AAL2 too).
     fn default() -> Self {
         Self { idle: Duration::from_secs(30 * 60), lifetime: Duration::from_secs(12 * 60 * 60) }
     }
