@@ -59,7 +59,7 @@ impl Session<'_> {
         let at = |at| when(at, self.now);
         let mut fields = vec![("handle", self.handle.to_string())];
         fields.extend(self.fingerprint.map(|fingerprint| ("in logs", fingerprint.to_string())));
-        fields.push(("subject", self.record.subject.clone().unwrap_or_else(|| "nobody is logged in".to_owned())));
+        fields.push(("subject", self.record.subject.as_deref().unwrap_or("nobody is logged in").to_owned()));
         fields.extend(own.label.map(|label| ("label", label)));
         fields.push(("issued", at(created)));
         fields.extend(own.authenticated.map(|after| ("logged in", at(later(created, after)))));
@@ -74,9 +74,9 @@ impl Session<'_> {
         }
         fields.push(("size", format!("{} bytes", number(self.record.size() as u64))));
         let mut fields: Vec<_> = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        for (key, value) in self.record.values() {
-            let hidden = || format!("{}, {} bytes", kind(value), number(value.to_string().len() as u64));
-            let shown = if values == Values::Hidden { hidden() } else { short(value) };
+        for (key, json) in self.record.values().iter() {
+            let hidden = || format!("{}, {} bytes", kind(json), number(json.len() as u64));
+            let shown = if values == Values::Hidden { hidden() } else { short(json) };
             fields.push((format!("value {key}"), shown));
         }
         fields
@@ -88,7 +88,7 @@ impl Session<'_> {
         let fields = json!({
             "handle": self.handle.to_string(),
             "fingerprint": self.fingerprint.map(|fingerprint| fingerprint.to_string()),
-            "subject": self.record.subject,
+            "subject": self.record.subject.as_deref(),
             "label": own.label,
             "issued": moment(created),
             "logged_in": own.authenticated.map(|after| moment(later(created, after))),
@@ -100,9 +100,10 @@ impl Session<'_> {
             "bytes": self.record.size(),
         });
         let Value::Object(mut fields) = fields else { return Map::new() };
-        let hidden = |value: &Value| json!({ "kind": kind(value), "bytes": value.to_string().len() });
-        let show = |value: &Value| if values == Values::Hidden { hidden(value) } else { value.clone() };
-        let shown = self.record.values().iter().map(|(key, value)| (key.clone(), show(value)));
+        let hidden = |json: &str| json!({ "kind": kind(json), "bytes": json.len() });
+        let value = |key: &str| self.record.values().get(key).unwrap_or_default();
+        let show = |key: &str, json: &str| if values == Values::Hidden { hidden(json) } else { value(key) };
+        let shown = self.record.values().iter().map(|(key, json)| (key.to_owned(), show(key, json)));
         fields.insert("values".to_owned(), Value::Object(shown.collect()));
         fields
     }
@@ -121,22 +122,21 @@ fn later(created: Timestamp, millis: u64) -> Timestamp {
     created.plus(std::time::Duration::from_millis(millis))
 }
 
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= LONGEST_VALUE {
-        return text;
+fn short(json: &str) -> String {
+    if json.chars().count() <= LONGEST_VALUE {
+        return json.to_owned();
     }
-    let start: String = text.chars().take(LONGEST_VALUE).collect();
-    format!("{start}… ({} bytes; --json shows all)", number(text.len() as u64))
+    let start: String = json.chars().take(LONGEST_VALUE).collect();
+    format!("{start}… ({} bytes; --json shows all)", number(json.len() as u64))
 }
 
-const fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
+fn kind(json: &str) -> &'static str {
+    match json.as_bytes().first() {
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "boolean",
+        Some(b'"') => "string",
+        Some(b'[') => "array",
+        Some(b'{') => "object",
+        _ => "number",
     }
 }

@@ -30,10 +30,7 @@ const ATTEMPTS: usize = 100;
 pub(crate) const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
 
 /// Whether a store of revocations knows that this session has ended.
-pub(crate) async fn is_revoked_in(
-    revocations: &dyn SessionStore,
-    envelope: &Envelope,
-) -> Result<bool, StoreError> {
+pub(crate) async fn is_revoked_in(revocations: &dyn SessionStore, envelope: &Envelope) -> Result<bool, StoreError> {
     let Envelope { id, record, times, .. } = envelope;
     let keys = [id.store_key(), envelope.first().descent_key()];
     let made = times.created.plus(Duration::from_millis(record.own().made()));

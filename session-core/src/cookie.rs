@@ -55,7 +55,7 @@ pub(crate) struct Attributes {
     /// What doesn't fit into one cookie may be spread over several.
     pub(crate) chunked: bool,
     /// All of them as they stand in each line; written when they are checked.
-    attributes: String,
+    pub(crate) attributes: String,
 }
 
 impl Default for Attributes {

@@ -20,10 +20,10 @@ fn inspector(keys: &str) -> Inspector {
 
 fn envelope(filling: usize) -> Envelope {
     let mut record = Record::new(crate::expiry::Expiry::default());
-    record.subject = Some("ada".to_owned());
-    record.values_mut().insert("cart".to_owned(), "tea".repeat(filling).into());
+    record.subject = Some("ada".into());
+    record.values_mut().insert("cart", "tea".repeat(filling));
     let [id, first] = [7, 8].map(|byte| crate::id::SessionId::from_verified([byte; 32]));
-    Envelope { times: Times::begin(NOW, record.expiry), id, record, first }
+    Envelope { times: Times::begin(NOW, record.expiry), id, record, first: Some(Box::new(first)) }
 }
 
 /// A token as the application makes it under this ring.
@@ -51,7 +51,7 @@ fn an_authentic_cookie_is_told_with_the_secret_that_made_it() {
 
 #[test]
 fn logs_name_a_stored_session_by_its_id_and_one_in_its_cookie_by_its_first() {
-    for (purpose, id) in [(Purpose::Reference, envelope(1).id), (Purpose::Sealed, envelope(1).first)] {
+    for (purpose, id) in [(Purpose::Reference, envelope(1).id), (Purpose::Sealed, envelope(1).first().clone())] {
         let inspected = inspector(NEW).inspect(&make(purpose, NEW, 1)).unwrap();
         assert_eq!(inspected.fingerprint, Fingerprints::new(&ring(NEW)).of(&id.store_key()));
     }
@@ -152,7 +152,7 @@ fn a_session_in_several_cookies_is_put_together() {
 async fn a_revoked_session_is_known_by_its_id_its_descent_and_its_subject() {
     let inspected = inspector(NEW).inspect(&make(Purpose::Signed, NEW, 1)).unwrap();
     let (keep, envelope) = (std::time::Duration::from_secs(60), envelope(1));
-    for key in [envelope.id.store_key(), envelope.first.descent_key()] {
+    for key in [envelope.id.store_key(), envelope.first().descent_key()] {
         let store = MemoryStore::new();
         assert!(!inspected.is_revoked(&store).await.unwrap());
         store.revoke(&key, keep).await.unwrap();

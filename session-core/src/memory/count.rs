@@ -14,7 +14,7 @@ impl Countable for MemoryStore {
         let (now, most) = (self.0.clock.now(), most as u64);
         let (mut count, mut place) = (Count::default(), from.part);
         while place < SHARDS && (place == from.part || count.live + count.expired < most) {
-            for entry in self.0.shards.at(place).sessions.values() {
+            for (_, entry) in self.0.shards.at(place).sessions.iter() {
                 if entry.times.is_over(now) {
                     count.expired += 1;
                     continue;
@@ -48,7 +48,7 @@ mod tests {
         let (mut expected, short) = (Count::default(), Expiry { idle: Duration::from_millis(5), ..Expiry::default() });
         for byte in 0..90 {
             let mut record = Record::new(if byte % 3 == 0 { short } else { Expiry::default() });
-            record.subject = (byte % 2 == 0).then(|| format!("subject {byte}"));
+            record.subject = (byte % 2 == 0).then(|| format!("subject {byte}").into());
             store.create(&StoreKey::from_bytes([byte; 32]), &record, SubjectLimit::None).await.unwrap();
             if byte % 3 == 0 {
                 expected.expired += 1;
