@@ -136,7 +136,7 @@ fn an_id_without_its_signature_shows_nothing(mut owner: Browser, mut forger: Bro
 }
 
 fn a_login_ends_with_logout_even_for_a_copy_of_its_cookie(mut browser: Browser) -> io::Result<()> {
-    let [ada, grace] = PEOPLE.map(|person| format!("name={}&password={}", person.name, person.password));
+    let [ada, grace] = PEOPLE.each_ref().map(|person| format!("name={}&password={}", person.name, person.password));
     browser.get("/increment")?;
     let mut visitor = browser.clone();
 

@@ -1,10 +1,33 @@
 //! Both sides of a session: the cookie a browser sent, taken apart, and the record its server keeps.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
-use session_core::{Loaded, Session, SessionStore, StoreError, StoreKey};
+use minijinja::{Value, context};
+use session_core::{Loaded, SameSite, Session, SessionStore, Settings, StoreError, StoreKey, Timestamp};
 use sha2::{Digest as _, Sha256};
+
+use crate::setup::Place;
+use crate::words::span;
+
+/// How browsers keep the cookie: what its attributes say, and in words.
+pub(crate) fn attributes(settings: &Settings) -> Value {
+    let (same_site, same_site_means) = match settings.same_site.unwrap_or_default() {
+        SameSite::Lax => ("Lax", "other sites’ forms and scripts don’t send it, their links do"),
+        SameSite::None => ("None", "other sites’ pages send it too"),
+        _ => ("Strict", "nothing that begins at another site sends it"),
+    };
+    context! {
+        name => settings.cookie_name.as_deref(),
+        path => settings.path.as_deref().unwrap_or("/"),
+        domain => settings.domain.as_deref(),
+        persistent => settings.persistent,
+        secure => !settings.insecure_over_plain_http,
+        same_site,
+        same_site_means,
+    }
+}
 
 /// What one request's cookies say of the session. Looking costs nothing and proves nothing: whether a cookie is
 /// genuine, the library has already judged.
@@ -49,6 +72,25 @@ impl Browser {
     }
 }
 
+impl Browser {
+    /// For a template.
+    pub(crate) fn shown(&self) -> Value {
+        match self {
+            Self::Nothing => context! { kind => "nothing" },
+            Self::Several => context! { kind => "several" },
+            Self::Foreign(raw) => context! { kind => "foreign", raw => raw.as_str() },
+            Self::Reference(it) => context! {
+                kind => "reference",
+                raw => it.raw.as_str(),
+                format => it.format,
+                key_id => hex(&it.key_id),
+                id => hex(&it.id),
+                tag => hex(&it.tag),
+            },
+        }
+    }
+}
+
 impl Reference {
     fn read(value: &[u8]) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(value).ok()?;
@@ -87,10 +129,69 @@ impl Server {
         Ok(store.load(&key).await?.map(|found| Self { key, found }))
     }
 
+    /// For a template: what the store at that place has, by the names that it has there.
+    pub(crate) fn shown(&self, place: &Place) -> Value {
+        let hex = self.key.to_hex();
+        let (what, title, key, look) = match place {
+            Place::Memory(_) => ("One record in its memory".to_owned(), "The record", hex, None),
+            Place::File(file) => (
+                format!("One row of the table “sessions” in {file}"),
+                "The row",
+                hex.clone(),
+                Some(format!("sqlite3 {file} \"SELECT * FROM sessions WHERE key = '{hex}'\"")),
+            ),
+            Place::Database(_) => (
+                "One row of the table “sessions”".to_owned(),
+                "The row",
+                hex.clone(),
+                Some(format!("SELECT * FROM sessions WHERE key = '{hex}'")),
+            ),
+            Place::Redis(_, prefix) => (
+                "One hash".to_owned(),
+                "The hash",
+                format!("{prefix}:{hex}"),
+                Some(format!("redis-cli HGETALL {prefix}:{hex}")),
+            ),
+        };
+        context! { what, title, key, look, fields => self.fields(place), record => self.json() }
+    }
+
+    fn fields(&self, place: &Place) -> Vec<Value> {
+        let Loaded { record, version, times, now } = &self.found;
+        let field = |name: &str, value: u64, means: &str| context! { name, value, means };
+        let at = |name, time: Timestamp| {
+            let means = if time > *now {
+                format!("in {}", span(time.since(*now)))
+            } else {
+                format!("{} ago", span(now.since(time)))
+            };
+            field(name, time.as_millis(), &means)
+        };
+        let length = |name, duration: Duration| field(name, millis(duration), &span(duration));
+        let version = field("version", version.as_u64(), "the changes are counted");
+        match place {
+            Place::Redis(..) => vec![
+                version,
+                at("created", times.created),
+                at("seen", times.seen),
+                length("idle", record.expiry.idle),
+                length("lifetime", record.expiry.lifetime),
+            ],
+            _ => vec![
+                version,
+                at("created_at", times.created),
+                at("seen_at", times.seen),
+                at("expires_at", times.expires),
+                length("idle", record.expiry.idle),
+                length("lifetime", record.expiry.lifetime),
+            ],
+        }
+    }
+
     /// The record as the store's JSON, with line breaks for people.
-    pub(crate) fn json(&self) -> String {
+    fn json(&self) -> String {
         let json = self.found.record.to_json();
-        let value = serde_json::from_slice::<Value>(&json);
+        let value = serde_json::from_slice::<serde_json::Value>(&json);
         let pretty = value.and_then(|value| serde_json::to_string_pretty(&value));
         pretty.unwrap_or_else(|_| String::from_utf8_lossy(&json).into_owned())
     }
@@ -99,6 +200,10 @@ impl Server {
 /// Lowercase hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

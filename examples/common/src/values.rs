@@ -4,6 +4,13 @@ use session_core::Session;
 
 /// The session key of the counter.
 pub const COUNTER: &str = "visits";
+/// The session key of the coins that were sent.
+pub const SENT: &str = "sent";
+/// The session key of the cart: a field of the struct `Shop` of each example.
+pub(crate) const CART: &str = "cart";
+
+/// In one transfer.
+pub(crate) const MOST_COINS: u64 = 1_000;
 
 /// All together stay far below the 64 KiB a session may take, however the characters are written.
 pub(crate) const LONGEST_KEY: usize = 40;
@@ -26,8 +33,8 @@ const MOST_VALUES: usize = 20;
 pub fn refusal(session: &Session, key: &str, value: &str) -> Option<String> {
     if key.trim().is_empty() {
         Some("A value needs a key to be found by.".to_owned())
-    } else if key == COUNTER {
-        Some(format!("The key “{COUNTER}” belongs to the counter. Choose another one."))
+    } else if is_taken(key) {
+        Some(format!("The key “{key}” belongs to this demo itself. Choose another one."))
     } else if key.chars().count() > LONGEST_KEY {
         Some(format!("A key may be {LONGEST_KEY} characters long, and no longer."))
     } else if value.chars().count() > LONGEST_VALUE {
@@ -37,6 +44,23 @@ pub fn refusal(session: &Session, key: &str, value: &str) -> Option<String> {
     } else {
         None
     }
+}
+
+/// Whether a key of the session is one that other parts of the demo read.
+pub(crate) fn is_taken(key: &str) -> bool {
+    [COUNTER, SENT, CART].contains(&key)
+}
+
+/// Why so many coins can't be sent, as a sentence for the visitor; nothing if they can.
+///
+/// ```
+/// assert_eq!(example_common::too_many(5), None);
+/// assert!(example_common::too_many(0).is_some() && example_common::too_many(5_000).is_some());
+/// ```
+#[must_use]
+pub fn too_many(coins: u64) -> Option<String> {
+    let unfit = !(1..=MOST_COINS).contains(&coins);
+    unfit.then(|| format!("Send at least one coin, and at most {MOST_COINS} at once."))
 }
 
 #[cfg(test)]
@@ -57,7 +81,7 @@ mod tests {
         assert_eq!(refusal(&session, "k", &long), None);
         assert!(refusal(&session, "k", &format!("{long}ü")).is_some());
         assert!(refusal(&session, &"k".repeat(LONGEST_KEY + 1), "v").is_some());
-        for key in ["", " \t", COUNTER] {
+        for key in ["", " \t", COUNTER, SENT, CART] {
             assert!(refusal(&session, key, "v").is_some(), "{key:?}");
         }
     }
