@@ -20,12 +20,12 @@ use crate::people::PEOPLE;
 /// ```
 pub fn play(path: &str) -> io::Result<()> {
     let folder = Folder::new()?;
-    play_in(&Program::start(path, &folder.0, Some("memory:"))?)?;
+    play_in(&Program::start(path, &folder.0, &[("STORE", "memory:")])?)?;
     assert_eq!(fs::read_dir(&folder.0)?.count(), 0, "memory leaves nothing behind");
 
-    let program = Program::start(path, &folder.0, None)?;
+    let program = Program::start(path, &folder.0, &[])?;
     play_in(&program)?;
-    a_restart_logs_nobody_out(program, || Program::start(path, &folder.0, None))
+    a_restart_logs_nobody_out(program, || Program::start(path, &folder.0, &[]))
 }
 
 fn play_in(program: &Program) -> io::Result<()> {
@@ -33,6 +33,10 @@ fn play_in(program: &Program) -> io::Result<()> {
     two_browsers_count_for_themselves_and_clearing_one_leaves_the_other(program.browser(), program.browser())?;
     an_id_without_its_signature_shows_nothing(program.browser(), program.browser())?;
     a_login_ends_with_logout_even_for_a_copy_of_its_cookie(program.browser())?;
+    a_cart_is_there_before_the_login_and_after(program.browser())?;
+    a_form_without_its_token_is_refused(program.browser(), program.browser())?;
+    one_device_ends_another(program.browser(), program.browser(), program.browser())?;
+    another_password_ends_what_was_made_under_the_old_one(program.browser(), program.browser())?;
     whatever_is_typed_is_shown_as_text(program.browser())?;
     what_cannot_be_used_is_refused_and_changes_nothing(program.browser())
 }
@@ -68,6 +72,7 @@ fn a_restart_logs_nobody_out(program: Program, restart: impl FnOnce() -> io::Res
     assert!(home.says("<code>sessions.db</code>") && home.says("&quot;visits&quot;: 1"));
     assert_eq!(ada.get_plain("/increment")?.body, "2");
     assert_eq!(ada.post("/logout", "")?.redirect(), (303, "/"));
+    assert_eq!(ada.post("/login", "name=grace&password=nanosecond")?.redirect(), (303, "/private"));
     Ok(())
 }
 
@@ -169,12 +174,104 @@ fn a_login_ends_with_logout_even_for_a_copy_of_its_cookie(mut browser: Browser) 
     Ok(())
 }
 
+fn a_cart_is_there_before_the_login_and_after(mut browser: Browser) -> io::Result<()> {
+    assert!(browser.get("/cart")?.says("Nothing yet."));
+    assert_eq!(browser.id(), None, "looking at the cart makes no session");
+    for item in ["tea", "tea", "cookies"] {
+        assert_eq!(browser.post("/cart", &format!("item={item}"))?.redirect(), (303, "/cart"));
+    }
+    let cart = browser.get("/cart")?;
+    assert!(cart.says("2×") && cart.says("11 coins") && cart.says("Box of cookies is in your cart."));
+    assert!(!browser.get("/cart")?.says("is in your cart."), "a message is shown once");
+    browser.post("/login", "name=grace&password=compiler")?;
+    assert_eq!(browser.post("/cart/remove", "item=tea")?.redirect(), (303, "/cart"));
+    let cart = browser.get("/cart")?;
+    assert!(cart.says("5 coins") && !cart.says("2×"));
+    assert!(browser.get("/")?.says("&quot;cookies&quot;: 1"));
+    Ok(())
+}
+
+/// The first token in a page.
+fn token(page: &Answer) -> &str {
+    let (_, rest) = page.body.split_once(r#"name="csrf_token" value=""#).unwrap_or_default();
+    rest.split('"').next().unwrap_or_default()
+}
+
+fn a_form_without_its_token_is_refused(mut browser: Browser, mut stranger: Browser) -> io::Result<()> {
+    let page = browser.get("/transfer")?;
+    let token = token(&page);
+    let good = format!("amount=5&csrf_token={token}");
+    assert_eq!(browser.post("/transfer", &good)?.redirect(), (303, "/transfer"));
+    for bad in ["amount=5&csrf_token=", "amount=5&csrf_token=guessed"] {
+        let refused = browser.post("/transfer", bad)?;
+        assert!(refused.status == 403 && refused.says("<h1>Refused</h1>"), "{bad}");
+    }
+    assert_eq!(browser.post("/transfer", &format!("amount=1001&csrf_token={token}"))?.status, 400);
+    let page = browser.get("/transfer")?;
+    assert!(page.says("<strong>5</strong> coins") && page.says("Sent: 5."));
+
+    stranger.get("/transfer")?;
+    assert_eq!(stranger.post("/transfer", &good)?.status, 403, "a token is of one session");
+    browser.post("/login", "name=ada&password=engine")?;
+    assert_eq!(browser.post("/transfer", &good)?.status, 403, "a token from before the login");
+    Ok(())
+}
+
+fn one_device_ends_another(mut laptop: Browser, mut phone: Browser, mut ada: Browser) -> io::Result<()> {
+    assert_eq!(laptop.get("/devices")?.redirect(), (303, "/login"));
+    for browser in [&mut laptop, &mut phone] {
+        browser.post("/login", "name=grace&password=compiler")?;
+        assert_eq!(browser.get("/private")?.all("cache-control").collect::<Vec<_>>(), ["no-store"]);
+    }
+    let devices = laptop.get("/devices")?;
+    let token = token(&devices);
+    assert!(devices.says("this one") && devices.says("End all others"));
+    assert_eq!(laptop.post("/devices/end-others", "csrf_token=guessed")?.status, 403);
+    assert_eq!(phone.get("/private")?.status, 200);
+    assert_eq!(laptop.post("/devices/end-others", &format!("csrf_token={token}"))?.redirect(), (303, "/devices"));
+    assert_eq!(phone.get("/private")?.redirect(), (303, "/login"));
+    assert!(laptop.get("/devices")?.says("There are no others."));
+
+    phone.post("/login", "name=grace&password=compiler")?;
+    let devices = laptop.get("/devices")?;
+    // Those created last come first.
+    let (_, handle) = devices.body.split_once(r#"name="handle" value=""#).unwrap_or_default();
+    let form = format!("handle={}&csrf_token={token}", handle.get(..64).unwrap_or_default());
+    ada.post("/login", "name=ada&password=engine")?;
+    assert_eq!(laptop.post("/devices/end", &form)?.redirect(), (303, "/devices"));
+    assert_eq!(phone.get("/private")?.redirect(), (303, "/login"));
+    assert_eq!(ada.get("/private")?.status, 200, "another person’s session stays");
+    assert_eq!(laptop.get("/private")?.status, 200);
+    Ok(())
+}
+
+fn another_password_ends_what_was_made_under_the_old_one(mut laptop: Browser, mut phone: Browser) -> io::Result<()> {
+    for browser in [&mut laptop, &mut phone] {
+        browser.post("/login", "name=grace&password=compiler")?;
+    }
+    let page = laptop.get("/password")?;
+    let form = |current, new| format!("current={current}&new={new}&csrf_token={}", token(&page));
+    let wrong = laptop.post("/password", &form("engine", "nanosecond"))?;
+    assert!(wrong.status == 401 && wrong.says("That is not your password now."));
+    let short = laptop.post("/password", &form("compiler", "short"))?;
+    assert!(short.status == 400 && short.says("at least 8 characters"));
+    assert_eq!(phone.get("/private")?.status, 200);
+
+    assert_eq!(laptop.post("/password", &form("compiler", "nanosecond"))?.redirect(), (303, "/devices"));
+    assert!(laptop.get("/devices")?.says("There are no others."));
+    assert_eq!(phone.get("/private")?.redirect(), (303, "/login"));
+    assert_eq!(phone.post("/login", "name=grace&password=compiler")?.status, 401);
+    assert!(phone.get("/login")?.says("changed, and only its hash is known"));
+    assert_eq!(phone.post("/login", "name=grace&password=nanosecond")?.redirect(), (303, "/private"));
+    Ok(())
+}
+
 fn whatever_is_typed_is_shown_as_text(mut browser: Browser) -> io::Result<()> {
     let set = browser.post("/values", "key=%3Cb%3E%26&value=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E+%F0%9F%8D%AA")?;
     assert_eq!(set.redirect(), (303, "/#values"));
     let home = browser.get("/")?;
     assert!(!home.says("<script") && !home.says("<b>&"));
-    assert!(home.says("<code>&lt;b&gt;&amp;</code>") && home.says("&lt;script&gt;alert(1)&lt;/script&gt; 🍪"));
+    assert!(home.says("<code>&lt;b&gt;&amp;</code>") && home.says("&lt;script&gt;alert(1)&lt;&#x2f;script&gt; 🍪"));
 
     browser.post("/values", "key=%3Cb%3E%26&value=tea")?;
     let home = browser.get("/")?;
@@ -198,6 +295,12 @@ fn what_cannot_be_used_is_refused_and_changes_nothing(mut browser: Browser) -> i
         ("/values", &format!("key=k&value={long}")),
         ("/values", &format!("key={longest}&value=v")),
         ("/values/remove", "value=x"),
+        ("/values", "key=cart&value=x"),
+        ("/cart", "item=elephant"),
+        ("/cart/remove", ""),
+        ("/transfer", "amount=-1&csrf_token=x"),
+        ("/devices/end", "handle=x&csrf_token=x"),
+        ("/password", "current=engine&csrf_token=x"),
     ] {
         let answer: Answer = browser.post(path, form)?;
         let form: String = form.chars().take(30).collect();

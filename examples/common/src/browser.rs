@@ -21,20 +21,20 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts the program at `path` in `folder`, with its sessions at `store`, or where they are by default, and waits until
-    /// it has printed the URL it listens at.
+    /// Starts the program at `path` in `folder`, with these variables, such as `STORE`, in its environment, and waits until it
+    /// has printed the URL it listens at.
     ///
     /// # Errors
     /// If it can't be started, or prints no URL within half a minute.
     ///
     /// ```
     /// use example_common::browser::Program;
-    /// assert!(Program::start("/no/such/program", ".".as_ref(), None).is_err());
+    /// assert!(Program::start("/no/such/program", ".".as_ref(), &[]).is_err());
     /// ```
-    pub fn start(path: &str, folder: &Path, store: Option<&str>) -> io::Result<Self> {
+    pub fn start(path: &str, folder: &Path, variables: &[(&str, &str)]) -> io::Result<Self> {
         let mut command = Command::new(path);
         command.current_dir(folder).env_remove("STORE").env_remove("SESSION_SECRET");
-        command.envs(store.map(|url| ("STORE", url))).arg("127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::null());
+        command.envs(variables.iter().copied()).arg("127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
         let stdout = child.stdout.take();
         // From here on, whatever happens ends the child.
@@ -51,6 +51,12 @@ impl Program {
         });
         program.address = receive.recv_timeout(PATIENCE).map_err(|_| io::Error::other("the program printed no URL"))?;
         Ok(program)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A new browser that knows no cookies yet.

@@ -92,8 +92,7 @@ struct Pair {
     value: String,
 }
 
-async fn set_value(demo: Demo, session: Session, form: Pair) -> Result<Response, Error> {
-    let Pair { key, value } = form;
+async fn set_value(demo: Demo, session: Session, Pair { key, value }: Pair) -> Result<Response, Error> {
     if let Some(reason) = example_common::refusal(&session, &key, &value) {
         return Ok(bad_request(demo.refused(&reason)));
     }
@@ -106,8 +105,7 @@ struct Key {
     key: String,
 }
 
-async fn remove_value(session: Session, form: Key) -> Result<Response, Error> {
-    let Key { key } = form;
+async fn remove_value(session: Session, Key { key }: Key) -> Result<Response, Error> {
     session.remove(&key)?;
     Ok(see("/#values"))
 }
@@ -129,8 +127,7 @@ struct Item {
     item: String,
 }
 
-async fn add_to_cart(demo: Demo, mut shop: Typed<Shop>, form: Item) -> Result<Response, Error> {
-    let Item { item } = form;
+async fn add_to_cart(demo: Demo, mut shop: Typed<Shop>, Item { item }: Item) -> Result<Response, Error> {
     if !example_common::is_sold(&item) {
         return Ok(bad_request(demo.refused("The shop doesn’t have that.")));
     }
@@ -143,8 +140,7 @@ async fn add_to_cart(demo: Demo, mut shop: Typed<Shop>, form: Item) -> Result<Re
     Ok(see("/cart"))
 }
 
-async fn remove_from_cart(mut shop: Typed<Shop>, form: Item) -> Result<Response, Error> {
-    let Item { item } = form;
+async fn remove_from_cart(mut shop: Typed<Shop>, Item { item }: Item) -> Result<Response, Error> {
     shop.update(move |shop| {
         shop.cart.remove(&item);
     })?;
@@ -163,8 +159,7 @@ struct Transfer {
     csrf_token: String,
 }
 
-async fn transfer(demo: Demo, session: Session, form: Transfer) -> Result<Response, Error> {
-    let Transfer { amount, csrf_token } = form;
+async fn transfer(demo: Demo, session: Session, Transfer { amount, csrf_token }: Transfer) -> Result<Response, Error> {
     session.verify_csrf(&csrf_token)?;
     if let Some(reason) = example_common::too_many(amount) {
         return Ok(bad_request(demo.refused(&reason)));
@@ -186,8 +181,12 @@ struct Credentials {
     password: String,
 }
 
-async fn login(demo: Demo, headers: HeaderMap, session: Session, form: Credentials) -> Result<Response, Error> {
-    let Credentials { name, password } = form;
+async fn login(
+    demo: Demo,
+    headers: HeaderMap,
+    session: Session,
+    Credentials { name, password }: Credentials,
+) -> Result<Response, Error> {
     let Some(hash) = demo.people().verify(&name, &password).await? else {
         return Ok(page_with(StatusCode::UNAUTHORIZED, demo.wrong_password(&session, &name).await?));
     };
@@ -226,8 +225,7 @@ struct Device {
     csrf_token: String,
 }
 
-async fn end_device(demo: Demo, session: Session, form: Device) -> Result<Response, Error> {
-    let Device { handle, csrf_token } = form;
+async fn end_device(demo: Demo, session: Session, Device { handle, csrf_token }: Device) -> Result<Response, Error> {
     let Ok(handle) = handle.parse::<Handle>() else { return Ok(bad_request(demo.bad_form())) };
     session.verify_csrf(&csrf_token)?;
     let Some(_) = member(&demo, &session).await? else { return Ok(see("/login")) };
@@ -242,8 +240,7 @@ struct Token {
     csrf_token: String,
 }
 
-async fn end_others(demo: Demo, session: Session, form: Token) -> Result<Response, Error> {
-    let Token { csrf_token } = form;
+async fn end_others(demo: Demo, session: Session, Token { csrf_token }: Token) -> Result<Response, Error> {
     session.verify_csrf(&csrf_token)?;
     let Some(_) = member(&demo, &session).await? else { return Ok(see("/login")) };
     session.end_others().await?;
@@ -265,8 +262,11 @@ struct Passwords {
     csrf_token: String,
 }
 
-async fn change_password(demo: Demo, session: Session, form: Passwords) -> Result<Response, Error> {
-    let Passwords { current, new, csrf_token } = form;
+async fn change_password(
+    demo: Demo,
+    session: Session,
+    Passwords { current, new, csrf_token }: Passwords,
+) -> Result<Response, Error> {
     session.verify_csrf(&csrf_token)?;
     let Some(name) = member(&demo, &session).await? else { return Ok(see("/login")) };
     if demo.people().verify(&name, &current).await?.is_none() {
