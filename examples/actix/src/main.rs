@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, COOKIE, ContentType, HeaderValue, LOCATION, USER_AGENT};
+use actix_web::http::header::{
+    ACCEPT, CACHE_CONTROL, COOKIE, ContentType, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+};
 use actix_web::web::{self, Data, Form};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, get, post};
 use example_common::{COUNTER, Demo, Failure, MOST_OF_ONE, SENT, Setup};
@@ -201,10 +203,13 @@ async fn login(
     Ok(see("/private"))
 }
 
+/// The browser also drops the pages it has seen: some keep one for the way back, whatever its `Cache-Control` says.
 #[post("/logout")]
 async fn logout(session: Session) -> Result<HttpResponse, Error> {
     session.logout()?;
-    Ok(see("/"))
+    let mut response = see("/");
+    response.headers_mut().insert(HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"cache\""));
+    Ok(response)
 }
 
 /// Who is logged in, if it was with the password that is in force now.

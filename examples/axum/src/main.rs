@@ -193,9 +193,10 @@ async fn login(
     Ok(see("/private"))
 }
 
+/// The browser also drops the pages it has seen: some keep one for the way back, whatever its `Cache-Control` says.
 async fn logout(session: Session) -> Result<Response, Error> {
     session.logout()?;
-    Ok(see("/"))
+    Ok(([("clear-site-data", "\"cache\"")], see("/")).into_response())
 }
 
 /// Who is logged in, if it was with the password that is in force now.

@@ -215,10 +215,12 @@ async fn login(demo: &State<Demo>, head: Head<'_>, session: Session, form: Form<
     Ok(see("/private"))
 }
 
+/// The browser also drops the pages it has seen: some keep one for the way back, whatever its `Cache-Control` says.
 #[post("/logout")]
 async fn logout(session: Session) -> Result<Answer, Error> {
     session.logout()?;
-    Ok(see("/"))
+    let home = Box::new(Redirect::to("/"));
+    Ok(Answer::LoggedOut { home, clear_site_data: Header::new("clear-site-data", "\"cache\"") })
 }
 
 /// Who is logged in, if it was with the password that is in force now.
@@ -364,6 +366,7 @@ enum Answer {
     Page(Box<Page>),
     Text(String),
     See(Box<Redirect>),
+    LoggedOut { home: Box<Redirect>, clear_site_data: Header<'static> },
 }
 
 #[derive(Responder)]

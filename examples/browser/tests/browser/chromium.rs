@@ -83,7 +83,8 @@ impl Driver {
         // From here on, whatever happens ends the child.
         let mut driver = Self { child, port: 0, chromium, profiles, _turn: turn };
         let mut lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()).map_while(Result::ok);
-        let port = lines.find_map(|line| line.rsplit_once(" on port ")?.1.trim_end_matches('.').parse().ok());
+        let port =
+            lines.find_map(|line| line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
         driver.port = port.ok_or_else(|| io::Error::other("chromedriver says no port"))?;
         thread::spawn(move || lines.count());
         Ok(driver)

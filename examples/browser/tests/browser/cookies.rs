@@ -75,7 +75,7 @@ fn the_librarys_own_defaults_work_at_this_machine_without_https() {
 #[test]
 fn a_cookie_that_outlives_the_browser_ends_with_its_session() {
     with_chromium(async |driver| {
-        let demo = Demo::start(WARP, &[("SESSION_PERSISTENT", "true"), ("SESSION_IDLE", "600")])?;
+        let demo = Demo::start(WARP, &[("SESSION_PERSISTENT", "true"), ("SESSION_LIFETIME", "600")])?;
         let browser = driver.browser().await?;
         let before = SystemTime::now().duration_since(UNIX_EPOCH)?;
         count(&browser, &demo).await?;

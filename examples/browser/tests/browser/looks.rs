@@ -41,7 +41,6 @@ async fn alike(browser: &Browser, demos: &[Demo], path: &str, who: &str) -> Outc
     let mut first: Option<(String, Vec<Vec<u8>>)> = None;
     for demo in demos {
         browser.open(&demo.at(path)).await?;
-        let html = unnamed(&browser.html().await?, demo.framework);
         let name = |width: &str| format!("{who}-{page}-{width}-{}", demo.framework.to_lowercase());
         let mut pictures = Vec::new();
         for (width, kind) in [(WIDE, "wide"), (PHONE, "phone")] {
@@ -51,6 +50,7 @@ async fn alike(browser: &Browser, demos: &[Demo], path: &str, who: &str) -> Outc
             assert_eq!(overflow, json!(false), "{path} is wider than {width} pixels");
         }
         browser.script(UNNAME).await?;
+        let html = browser.html().await?;
         for width in [WIDE, PHONE] {
             browser.fit(width).await?;
             pictures.push(browser.screenshot("unnamed").await?);
@@ -66,20 +66,18 @@ async fn alike(browser: &Browser, demos: &[Demo], path: &str, who: &str) -> Outc
     Ok(())
 }
 
-/// Takes away what may differ: the framework's name, times of this very moment, and the mask of each token.
+/// Takes away what may differ: the framework's name, what this very moment is, and each token, whose mask is another one each
+/// time.
 const UNNAME: &str = "
+    document.title = document.title.replace(/ on .*/, '');
     for (const name of document.querySelectorAll('[data-framework]')) name.textContent = 'framework';
-    for (const time of document.querySelectorAll('.facts strong')) time.textContent = time.textContent.replace(/\\d{13}/, '0');
+    for (const token of document.querySelectorAll('[name=csrf_token]')) token.setAttribute('value', '');
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const text = texts.currentNode;
+        text.textContent = text.textContent.replace(/less than a minute|\\d+ minutes?/g, 'a while').replace(/\\b\\d{13}\\b/g, '0');
+    }
 ";
-
-fn unnamed(html: &str, framework: &str) -> String {
-    let html = html.replace(&format!("on {framework}"), "on framework");
-    let html = html.replace(&format!(">{framework}<"), ">framework<");
-    let html = html.replace(&format!(">{}<", framework.to_lowercase()), ">framework<");
-    let mut pieces = html.split(r#"name="csrf_token" value=""#);
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |html, piece| html + piece.split_once('"').map_or(piece, |(_, rest)| rest))
-}
 
 #[test]
 fn the_pages_follow_a_preference_for_the_dark() {
