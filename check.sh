@@ -11,7 +11,7 @@ for component in fmt clippy; do
   cargo "$component" --version >/dev/null 2>&1 || rustup component add "${component/fmt/rustfmt}"
 done
 
-published="session-core session-tower session-axum session-actix session-rocket session-warp session-sqlx session-redis session-stores session-testing"
+published="session-core session-tower session-axum session-actix session-rocket session-warp session-sqlx session-redis session-stores session-testing session-cli session-manual"
 
 step "formatting"
 cargo fmt --all --check
@@ -60,11 +60,14 @@ done
 for feature in "" sqlite postgres mysql redis redis-cluster redis-sentinel tls metrics; do
   cargo check --quiet --package session-stores --no-default-features --features "$feature"
 done
+for feature in "" sqlite postgres mysql redis redis-cluster redis-sentinel tls; do
+  cargo check --quiet --package session-cli --no-default-features --features "$feature"
+done
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet --features session-testing/servers,session-stores/metrics,session-core/metrics
 
-step "the servers that stores are tested against"
+step "the servers that stores are tested against, and a browser"
 # Only the programs: each test starts a server of its own, on a free port, in a temporary folder. Nothing that runs is touched.
 missing() {
   local PATH="$PATH:/usr/sbin:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"
@@ -72,6 +75,8 @@ missing() {
   command -v mariadbd >/dev/null || echo mariadb-server
   command -v initdb >/dev/null || echo postgresql
   command -v openssl >/dev/null || echo openssl
+  command -v chromium >/dev/null || echo chromium
+  command -v chromedriver >/dev/null || echo chromium-driver
 }
 if [ -n "$(missing)" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "installing:" $(missing)
@@ -87,15 +92,14 @@ if [ -n "$(missing)" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; t
   [ -z "$policy" ] || rm -f "$policy"
 fi
 for package in $(missing); do
-  echo "NOT TESTED: the stores that need the package $package, because it is missing on this machine" >&2
+  echo "NOT TESTED: what needs the package $package, because it is missing on this machine" >&2
 done
 [ -n "$(missing)" ] || echo "all are here"
 
 step "tests"
 cargo test --workspace --features session-stores/metrics,session-core/metrics
-# What the workspace's features hide: a build without stores says what to add, and one with TLS speaks it.
+# What the workspace's features hide: a build without stores says what to add, and one without TLS sends nothing unprotected.
 cargo test --package session-stores --no-default-features --test urls
-cargo test --package session-stores --all-features --test tls
-cargo test --package session-redis --features tls --lib
+cargo test --package session-stores --features mysql,postgres,redis-cluster,redis-sentinel --test urls
 
 step "all is well"

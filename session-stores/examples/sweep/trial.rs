@@ -315,9 +315,9 @@ fn record(number: u64, idle: Duration) -> Record {
     let mut record = Record::new(Expiry { idle, lifetime: LONG });
     record.subject = Some(format!("user-{}@example.com", number / 2).into());
     let values = record.values_mut();
-    values.insert("cart".to_owned(), format!("{number} × pretzel, 2 × mustard, 1 × sauerkraut"));
-    values.insert("language".to_owned(), "de");
-    values.insert("token".to_owned(), key(!number).to_hex());
+    values.insert("cart", format!("{number} × pretzel, 2 × mustard, 1 × sauerkraut"));
+    values.insert("language", "de");
+    values.insert("token", key(!number).to_hex());
     record
 }
 
