@@ -5,6 +5,8 @@ pub mod floor;
 pub mod ours;
 #[cfg(feature = "peers")]
 pub mod tower_sessions;
+#[cfg(feature = "peers")]
+pub mod axum_session;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};

@@ -1,7 +1,7 @@
-//! Runs `units` under `valgrind --tool=callgrind` and reads how many instructions that took.
+//! Runs one unit of one contender under `valgrind --tool=callgrind` and reads how many instructions that took.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::{env, fs, io, process};
 
@@ -38,14 +38,6 @@ pub fn is_installed() -> bool {
     Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// The program `units`, which is built beside this one.
-///
-/// # Errors
-/// If this program's own path is unknown.
-pub fn units() -> io::Result<PathBuf> {
-    Ok(env::current_exe()?.with_file_name("units"))
-}
-
 /// Counts one unit of one contender.
 ///
 /// # Errors
@@ -55,8 +47,8 @@ pub fn count(contender: &str, unit: Unit, size: Size) -> io::Result<Instructions
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=session_benches_measured"])
         .arg(format!("--callgrind-out-file={}", file.display()))
-        .arg(units()?)
-        .args([contender, unit.name(), size.name(), &COUNT.to_string()])
+        .arg(env::current_exe()?)
+        .args(["unit", contender, unit.name(), size.name()])
         .output()?;
     if !output.status.success() {
         return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));

@@ -2,16 +2,28 @@
 //!
 //! Read `README.md` first. `work` says what is measured, `contender` who is, `driver` how.
 
+// what is done
 pub mod answer;
 pub mod work;
 
+// who does it
 pub mod driver;
 
+#[cfg(feature = "doors")]
+pub mod actix;
 pub mod axum;
 pub mod floor;
+#[cfg(feature = "doors")]
+pub mod rocket;
+#[cfg(feature = "doors")]
+pub mod warp;
 
 pub mod contender;
 
+// how it is counted
 pub mod allocation;
-pub mod callgrind;
 pub mod measured;
+
+pub mod callgrind;
+pub mod instructions;
+pub mod time;

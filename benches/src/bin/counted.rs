@@ -13,13 +13,16 @@ const COUNT: usize = 300;
 
 fn main() {
     let words: Vec<_> = env::args().skip(1).collect();
-    let is_asked = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     for size in Size::ALL {
         println!("\n{} sessions: allocations per request, and bytes asked for, the framework's included", size.name());
-        println!("{:32}{}", "", Unit::ALL.map(|unit| format!("{:>16}", unit.name())).concat());
-        for entry in all().iter().filter(|entry| is_asked(entry.name)) {
-            let mut line = format!("{:32}", entry.name);
+        println!("{:34}{}", "", Unit::ALL.map(|unit| format!("{:>16}", unit.name())).concat());
+        for entry in all().iter().filter(|entry| entry.is_among(&words)) {
+            let mut line = format!("{:34}", entry.name);
             for unit in Unit::ALL {
+                if !entry.does(unit) {
+                    line += &format!("{:>16}", "cannot");
+                    continue;
+                }
                 let mut contender = (entry.make)();
                 contender.prepare(unit, size, COUNT);
                 let before = Allocations::now();
