@@ -1,12 +1,12 @@
 //! Applications on axum: the bare framework, the floor and ours.
 
+#[cfg(feature = "peers")]
+pub mod axum_session;
 pub mod bare;
 pub mod floor;
 pub mod ours;
 #[cfg(feature = "peers")]
 pub mod tower_sessions;
-#[cfg(feature = "peers")]
-pub mod axum_session;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -17,6 +17,7 @@ use tower_service::Service as _;
 use crate::answer::Answer;
 use crate::driver::App;
 
+#[derive(Clone)]
 pub struct AxumApp(pub Router);
 
 impl App for AxumApp {

@@ -14,8 +14,7 @@ pub const COUNT: usize = 300;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Instructions {
     pub all: f64,
-    /// Those inside of the hash function and the cipher, which valgrind runs in software because it knows no SHA and AES
-    /// instructions.
+    /// Those inside of the hash function and the cipher. valgrind knows no SHA instructions, so the hash runs in software.
     pub cryptography: f64,
 }
 

@@ -47,6 +47,7 @@ macro_rules! entry {
 /// All of them. The bare framework comes first of its kind.
 #[must_use]
 pub fn all() -> Vec<Entry> {
+    #[cfg_attr(not(feature = "doors"), expect(unused_mut, reason = "nobody is added"))]
     let mut all = vec![
         entry!("axum/bare", Bare, crate::axum::bare::app()),
         entry!("axum/floor", Sessions, crate::axum::floor::app()),

@@ -15,7 +15,8 @@ pub fn print(words: &[String]) -> io::Result<()> {
     if !is_installed() {
         return Err(io::Error::other("valgrind is not installed: no instructions were counted"));
     }
-    let asked: Vec<_> = all().into_iter().filter(|entry| entry.is_among(words)).map(|entry| entry.framework()).collect();
+    let asked: Vec<_> =
+        all().into_iter().filter(|entry| entry.is_among(words)).map(|entry| entry.framework()).collect();
     for size in Size::ALL {
         println!(
             "\nInstructions per request beyond the bare framework's, {} sessions; in brackets those outside of hash and cipher",

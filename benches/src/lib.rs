@@ -25,5 +25,13 @@ pub mod allocation;
 pub mod measured;
 
 pub mod callgrind;
+pub mod gate;
 pub mod instructions;
+
+pub mod growth;
+pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
+pub mod sweep;
+pub mod threads;
 pub mod time;

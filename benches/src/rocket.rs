@@ -18,7 +18,11 @@ pub struct RocketApp(&'static Client);
 
 impl RocketApp {
     async fn new(rocket: Rocket<Build>) -> Self {
-        let config = Config { log_level: LogLevel::Off, secret_key: SecretKey::generate().expect("randomness"), ..Config::default() };
+        let config = Config {
+            log_level: LogLevel::Off,
+            secret_key: SecretKey::generate().expect("randomness"),
+            ..Config::default()
+        };
         let client = Client::untracked(rocket.configure(config)).await.expect("the application starts");
         Self(Box::leak(Box::new(client)))
     }

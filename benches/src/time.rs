@@ -13,10 +13,17 @@ const REQUESTS: usize = 400;
 /// Prints for each framework how long a unit takes beyond the bare framework, in shares of ours: medians of the turns.
 pub fn print(words: &[String]) {
     for size in Size::ALL {
-        println!("\nTime beyond the bare framework's, {} sessions: nanoseconds, and in brackets ours divided by it", size.name());
+        println!(
+            "\nTime beyond the bare framework's, {} sessions: nanoseconds, and in brackets ours divided by it",
+            size.name()
+        );
         println!("{:34}{}", "", Unit::ALL.map(|unit| format!("{:>17}", unit.name())).concat());
         let mut lines = HashMap::<&str, String>::new();
-        let entries: Vec<_> = all().into_iter().filter(|entry| entry.is_among(words) || entry.is_bare()).collect();
+        let asked: Vec<_> =
+            all().into_iter().filter(|entry| entry.is_among(words)).map(|entry| entry.framework()).collect();
+        let is_needed =
+            |entry: &Entry| entry.is_among(words) || (entry.is_bare() && asked.contains(&entry.framework()));
+        let entries: Vec<_> = all().into_iter().filter(is_needed).collect();
         for framework in ["axum", "actix", "rocket", "warp"] {
             let entries: Vec<_> = entries.iter().filter(|entry| entry.framework() == framework).collect();
             for unit in Unit::ALL {
@@ -30,7 +37,8 @@ pub fn print(words: &[String]) {
 }
 
 fn compare(entries: &[&Entry], unit: Unit, size: Size) -> Vec<(&'static str, String)> {
-    let mut running: Vec<_> = entries.iter().filter(|entry| entry.does(unit)).map(|entry| (*entry, (entry.make)())).collect();
+    let mut running: Vec<_> =
+        entries.iter().filter(|entry| entry.does(unit)).map(|entry| (*entry, (entry.make)())).collect();
     let mut times = HashMap::<&str, Vec<f64>>::new();
     for turn in 0..TURNS {
         for (entry, contender) in &mut running {
