@@ -78,6 +78,9 @@ mod identity;
 mod count;
 mod inspect;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 pub use async_trait::async_trait;
 
 pub use crate::binding::UserAgentBinding;

@@ -151,8 +151,11 @@ impl Tokens {
 
     /// The token of a cookie session. Its length is for the caller to judge.
     pub(crate) fn whole(&self, envelope: &Envelope, random: &dyn Random) -> Result<String, Error> {
+        self.carrying(envelope.to_json(), random)
+    }
+
+    pub(crate) fn carrying(&self, mut json: Vec<u8>, random: &dyn Random) -> Result<String, Error> {
         let key = self.current();
-        let mut json = envelope.to_json();
         if self.purpose == Purpose::Signed {
             let mut trailer = key.head(Purpose::Signed);
             trailer.extend_from_slice(&key.mac.clone().with(&json).tag());

@@ -120,6 +120,8 @@
 mod cluster;
 mod count;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[cfg(test)]
 mod halfway;
 mod link;

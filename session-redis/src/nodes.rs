@@ -217,7 +217,7 @@ fn redirect(failure: &Failure, from: &Node) -> Option<(ServerErrorKind, Node)> {
 }
 
 /// The answer to `CLUSTER SLOTS`: for each range its first and last slot, its primary and the replicas.
-fn ranges(answer: &Value, asked: &str) -> Option<Vec<(u16, u16, Node)>> {
+pub(crate) fn ranges(answer: &Value, asked: &str) -> Option<Vec<(u16, u16, Node)>> {
     let Value::Array(entries) = answer else { return None };
     let range = |entry: &Value| {
         let Value::Array(entry) = entry else { return None };

@@ -1,0 +1,206 @@
+//! Slow readers of what the library reads fast, written from the rules and not from its code.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+/// The pairs of one `Cookie` line, as RFC 6265bis writes them (4.2.1) and this project reads them: `;` ends a pair, the first `=`
+/// ends the name, blanks and tabs around a pair are no part of it, and nothing else is done to a byte. What has no `=`
+/// has no name, and is nobody's cookie.
+pub fn pairs(line: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut pairs = Vec::new();
+    let mut pair = Vec::new();
+    for byte in line.iter().copied().chain([b';']) {
+        if byte != b';' {
+            pair.push(byte);
+            continue;
+        }
+        while pair.first().is_some_and(|byte| *byte == b' ' || *byte == b'\t') {
+            pair.remove(0);
+        }
+        while pair.last().is_some_and(|byte| *byte == b' ' || *byte == b'\t') {
+            pair.pop();
+        }
+        if let Some(end) = pair.iter().position(|byte| *byte == b'=') {
+            pairs.push((pair[..end].to_vec(), pair[end + 1..].to_vec()));
+        }
+        pair.clear();
+    }
+    pairs
+}
+
+/// The different values of one name in all lines, in order.
+pub fn values(lines: &[&[u8]], name: &str) -> Vec<Vec<u8>> {
+    let mut values = Vec::new();
+    for line in lines {
+        for (key, value) in pairs(line) {
+            if key == name.as_bytes() && !values.contains(&value) {
+                values.push(value);
+            }
+        }
+    }
+    values
+}
+
+/// Base64url without padding (RFC 4648, 5), of which only the one canonical spelling counts (3.5): bit by bit.
+pub fn base64url(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bits = Vec::new();
+    for character in text {
+        let number = match character {
+            b'A'..=b'Z' => character - b'A',
+            b'a'..=b'z' => character - b'a' + 26,
+            b'0'..=b'9' => character - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        bits.extend((0..6).rev().map(|bit| number >> bit & 1));
+    }
+    let whole = bits.len() / 8 * 8;
+    // A character too many, or bits that belong to no byte.
+    if bits.len() - whole >= 6 || bits[whole..].contains(&1) {
+        return None;
+    }
+    Some(bits[..whole].chunks(8).map(|byte| byte.iter().fold(0, |number, bit| number << 1 | bit)).collect())
+}
+
+/// A JSON object with its keys in order, each as often as it is there.
+struct Object(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Object;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Object, M::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Object(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// What a text has to be, as far as it can be said.
+#[derive(Debug)]
+pub enum Verdict<T> {
+    /// It is none.
+    No,
+    /// If it is one, then this one. Messages and tokens of forms are left to the library.
+    Perhaps(T),
+    /// It is this one.
+    Yes(T),
+}
+
+/// What a record says.
+#[derive(Debug)]
+pub struct Reading {
+    pub subject: Option<String>,
+    pub idle: u64,
+    pub lifetime: u64,
+    pub values: serde_json::Map<String, Value>,
+}
+
+/// What a session in a cookie says besides.
+#[derive(Debug)]
+pub struct Times {
+    pub created: u64,
+    pub seen: u64,
+    pub expires: u64,
+}
+
+const RECORD: [&str; 14] = [
+    "format", "subject", "idle", "lifetime", "values", "authenticated", "spared", "renewed", "stamp", "agent", "label",
+    "remembered", "flashes", "csrf",
+];
+const ENVELOPE: [&str; 5] = ["id", "first", "created", "seen", "expires"];
+
+/// The format of a text that is an object and has one, once.
+pub fn format(json: &[u8]) -> Option<u64> {
+    let Object(pairs) = serde_json::from_slice(json).ok()?;
+    let mut formats = pairs.iter().filter(|(key, _)| key == "format");
+    let (_, format) = formats.next()?;
+    formats.next().is_none().then(|| format.as_u64())?
+}
+
+/// A record, as `ARCHITECTURE.md` describes it.
+pub fn record(json: &[u8]) -> Verdict<Reading> {
+    let Ok(Object(pairs)) = serde_json::from_slice(json) else { return Verdict::No };
+    match known(&pairs, &RECORD).and_then(|find| read_record(&find)) {
+        None => Verdict::No,
+        Some((reading, true)) => Verdict::Yes(reading),
+        Some((reading, false)) => Verdict::Perhaps(reading),
+    }
+}
+
+/// A session in a cookie: a record with its id and its times.
+pub fn envelope(json: &[u8]) -> Verdict<(Reading, Times)> {
+    let Ok(Object(pairs)) = serde_json::from_slice(json) else { return Verdict::No };
+    let names: Vec<_> = RECORD.into_iter().chain(ENVELOPE).collect();
+    let read = |find: &dyn Fn(&str) -> Option<Value>| {
+        let is_id = |id: &Value| id.as_str().and_then(|id| base64url(id.as_bytes())).is_some_and(|id| id.len() == 32);
+        let first = find("first").filter(|first| !first.is_null());
+        if !is_id(&find("id")?) || first.is_some_and(|first| !is_id(&first)) {
+            return None;
+        }
+        let time = |name| find(name)?.as_u64();
+        let times = Times { created: time("created")?, seen: time("seen")?, expires: time("expires")? };
+        let (reading, certain) = read_record(&find)?;
+        Some((reading, times, certain))
+    };
+    match known(&pairs, &names).and_then(|find| read(&find)) {
+        None => Verdict::No,
+        Some((reading, times, true)) => Verdict::Yes((reading, times)),
+        Some((reading, times, false)) => Verdict::Perhaps((reading, times)),
+    }
+}
+
+/// Finds fields by their names, if each is there once at most.
+fn known<'a>(pairs: &'a [(String, Value)], names: &[&str]) -> Option<impl Fn(&str) -> Option<Value> + use<'a>> {
+    let count = |name: &str| pairs.iter().filter(|(key, _)| key == name).count();
+    names.iter().all(|name| count(name) <= 1).then_some(|name: &str| {
+        pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    })
+}
+
+fn read_record(find: &dyn Fn(&str) -> Option<Value>) -> Option<(Reading, bool)> {
+    if find("format")?.as_u64() != Some(1) {
+        return None;
+    }
+    let subject = match find("subject").unwrap_or_default() {
+        Value::Null => None,
+        Value::String(subject) => Some(subject),
+        _ => return None,
+    };
+    let (idle, lifetime) = (find("idle")?.as_u64()?, find("lifetime")?.as_u64()?);
+    let Value::Object(values) = find("values")? else { return None };
+    for name in ["authenticated", "spared", "renewed"] {
+        if find(name).is_some_and(|value| !value.is_null() && !value.is_u64()) {
+            return None;
+        }
+    }
+    for name in ["stamp", "agent", "label"] {
+        if find(name).is_some_and(|value| !value.is_null() && !value.is_string()) {
+            return None;
+        }
+    }
+    if find("remembered").is_some_and(|value| !value.is_boolean()) {
+        return None;
+    }
+    let mut certain = true;
+    for name in ["flashes", "csrf"] {
+        match find(name) {
+            None => {}
+            Some(Value::Array(entries)) => certain &= entries.is_empty(),
+            Some(_) => return None,
+        }
+    }
+    Some((Reading { subject, idle, lifetime, values }, certain))
+}
