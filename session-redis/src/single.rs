@@ -71,14 +71,14 @@ impl Operation<'_> {
     pub(crate) async fn sessions_of(&self, subject: &str, most: usize) -> Result<Vec<(StoreKey, Loaded)>, Failure> {
         let (mut sessions, mut seen) = (Vec::new(), HashSet::new());
         for page in 0..PAGES {
-            let wanted = most - sessions.len();
+            let wanted = most.saturating_sub(sessions.len());
             if wanted == 0 {
                 break;
             }
             let call = self.of(&scripts::SESSIONS, subject).arg(subject).number((page * PAGE) as u64);
             let answer = self.again().run(call.number(PAGE as u64).number(wanted.min(PAGE) as u64)).await?;
             let looked_at = answer.number(1)?;
-            for entry in answer.last()? {
+            for entry in answer.last()?.into_iter().take(wanted) {
                 if let Some((key, loaded)) = listed(entry)?
                     && seen.insert(key)
                 {
@@ -98,8 +98,8 @@ impl Operation<'_> {
         for _ in 0..PAGES {
             let call = self.of(&scripts::DELETE_ALL, subject).arg(subject).arg(spared.clone()).number(stay);
             let answer = self.again().run(call.number(PAGE as u64)).await?;
-            stay += answer.number(2)?;
-            ended += answer.number(3)?;
+            stay = answer.number(2)?.saturating_add(stay);
+            ended = answer.number(3)?.saturating_add(ended);
             if answer.number(1)? < PAGE as u64 {
                 break;
             }
