@@ -205,7 +205,9 @@ where
     for (at, byte) in bytes.iter_mut().enumerate() {
         *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok()?;
     }
-    Some(StoreKey::from_bytes(bytes))
+    // Only in one spelling, by which it can be found.
+    let key = StoreKey::from_bytes(bytes);
+    (key.to_hex() == hex).then_some(key)
 }
 
 /// SHA-256 in hexadecimal: subjects of any length and any bytes are compared exactly, and have room in an index.

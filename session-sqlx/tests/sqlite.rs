@@ -148,6 +148,20 @@ async fn what_is_no_text_is_unreadable() {
 }
 
 #[tokio::test]
+async fn a_list_has_no_key_that_nothing_is_found_by() {
+    let file = File::bare().await.unwrap();
+    file.migrate().await.unwrap();
+    file.store().create(&key(1), &record("ada", HOUR), SubjectLimit::None).await.unwrap();
+    for spelling in ["upper('ab' || substr(key, 3))", "'+' || substr(key, 2)", "key || 'ab'"] {
+        let store = file.store();
+        file.run(&format!("UPDATE sessions SET key = {spelling}")).await;
+        assert_eq!(store.sessions_of("ada", 9).await.unwrap(), [], "{spelling}");
+        file.run(&format!("UPDATE sessions SET key = '{}'", key(1).to_hex())).await;
+        assert_eq!(store.sessions_of("ada", 9).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_locked_database_is_an_error_within_the_busy_timeout_and_works_again_afterwards() {
     let file = File::bare().await.unwrap();
     file.migrate().await.unwrap();
