@@ -312,6 +312,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_come_back_as_they_were() {
+        for number in [-9.223367440737203e25, 0.1, 5e-324, f64::MAX, -0.0, 123_456_789.123_456_79] {
+            let mut record = sample();
+            record.values_mut().insert("number".to_owned(), number.into());
+            assert_eq!(Record::from_json(&record.to_json()), Ok(record), "{number}");
+        }
+    }
+
+    #[test]
     fn what_is_no_record_is_refused_without_a_word_about_its_content() {
         for bad in [
             &b""[..],
