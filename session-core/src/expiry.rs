@@ -122,6 +122,7 @@ mod tests {
         for now in [9, 18, 24] {
             assert!(!times.is_over(at(now)));
             times = times.touched(at(now), expiry);
+            assert_eq!(times.seen, at(now));
         }
         assert!(times.is_over(at(25)));
         assert_eq!(times.created, at(0));

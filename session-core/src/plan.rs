@@ -405,6 +405,14 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_life_is_that_of_a_login_or_of_who_is_remembered() {
+        let lifetime = POLICY.expiry.lifetime;
+        for (remember_at_most, longest) in [(lifetime * 2, lifetime * 2), (lifetime / 2, lifetime)] {
+            assert_eq!(Policy { remember_at_most, ..POLICY }.longest(), longest);
+        }
+    }
+
+    #[test]
     fn every_5xx_is_a_failure_and_nothing_else() {
         for status in 100..600 {
             assert_eq!(Answer::from(status) == Answer::Failed, status >= 500, "{status}");

@@ -214,6 +214,26 @@ fn shorter_and_longer_tokens_are_refused() {
 }
 
 #[test]
+fn what_fits_into_four_cookies_is_looked_at_and_nothing_longer() {
+    for purpose in [Purpose::Sealed, Purpose::Signed] {
+        let tokens = tokens(purpose);
+        for (size, opens) in [(11_000, true), (13_000, false)] {
+            let mut large = envelope();
+            large.record.values_mut().insert("text".to_owned(), "a".repeat(size).into());
+            let token = tokens.whole(&large, &OsRandom).unwrap();
+            assert_eq!(tokens.open(token.as_bytes()).is_some(), opens, "{purpose:?} {}", token.len());
+            assert!(!tokens.is_well_formed(token.as_bytes()), "it is more than one cookie");
+        }
+    }
+    let sealed = tokens(Purpose::Sealed);
+    for (length, fits) in [(4_096, true), (4_100, false)] {
+        let mut bytes = sealed.current().head(Purpose::Sealed);
+        bytes.resize(length / 4 * 3, 0);
+        assert_eq!(sealed.is_well_formed(URL_SAFE_NO_PAD.encode(bytes).as_bytes()), fits, "{length}");
+    }
+}
+
+#[test]
 fn base64_has_one_spelling() {
     for purpose in ALL {
         let tokens = tokens(purpose);

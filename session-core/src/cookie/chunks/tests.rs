@@ -137,6 +137,20 @@ fn nothing_joins_but_all_chunks_of_one_response() {
 }
 
 #[test]
+fn only_the_first_of_several_is_a_first_chunk() {
+    for (value, first) in [
+        ("~02aaaaaaaapart", true),
+        ("~04aaaaaaaa", true),
+        ("~12aaaaaaaapart", false),
+        ("~05aaaaaaaapart", false),
+        ("part", false),
+        ("", false),
+    ] {
+        assert_eq!(is_first_chunk(value.as_bytes()), first, "{value}");
+    }
+}
+
+#[test]
 fn the_same_chunk_twice_counts_once_and_strangers_do_no_harm() {
     let header = "__Host-id-1=x; __Host-id-1=~12aaaaaaaay; __Host-id=~02aaaaaaaax; __Host-id-1=~12bbbbbbbbz; \
                   __Host-id-1=~12aaaaaaaay; __Host-id-1=\u{e9}; __Host-id-3=~13aaaaaaaaz";
