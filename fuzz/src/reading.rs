@@ -117,8 +117,20 @@ pub struct Times {
 }
 
 const RECORD: [&str; 14] = [
-    "format", "subject", "idle", "lifetime", "values", "authenticated", "spared", "renewed", "stamp", "agent", "label",
-    "remembered", "flashes", "csrf",
+    "format",
+    "subject",
+    "idle",
+    "lifetime",
+    "values",
+    "authenticated",
+    "spared",
+    "renewed",
+    "stamp",
+    "agent",
+    "label",
+    "remembered",
+    "flashes",
+    "csrf",
 ];
 const ENVELOPE: [&str; 5] = ["id", "first", "created", "seen", "expires"];
 
@@ -165,9 +177,10 @@ pub fn envelope(json: &[u8]) -> Verdict<(Reading, Times)> {
 /// Finds fields by their names, if each is there once at most.
 fn known<'a>(pairs: &'a [(String, Value)], names: &[&str]) -> Option<impl Fn(&str) -> Option<Value> + use<'a>> {
     let count = |name: &str| pairs.iter().filter(|(key, _)| key == name).count();
-    names.iter().all(|name| count(name) <= 1).then_some(|name: &str| {
-        pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
-    })
+    names
+        .iter()
+        .all(|name| count(name) <= 1)
+        .then_some(|name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()))
 }
 
 fn read_record(find: &dyn Fn(&str) -> Option<Value>) -> Option<(Reading, bool)> {

@@ -61,8 +61,13 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// The driver takes what is null for zero. The schema has no such columns.
     const fn integer(&self) -> Option<i64> {
-        if let Self::Integer(number) = self { Some(*number) } else { None }
+        match self {
+            Self::Integer(number) => Some(*number),
+            Self::Null => Some(0),
+            _ => None,
+        }
     }
 
     const fn sql(&self) -> &'static str {
@@ -75,7 +80,8 @@ impl<'a> Column<'a> {
 /// `i`nteger, `r`eal, `t`ext, `b`lob, and anything else is null.
 pub fn sql_row(bytes: &[u8]) {
     let mut fields = bytes.splitn(6, |byte| *byte == b'\n').map(Column::read);
-    let [Some(key), Some(version), Some(created), Some(seen), Some(expires), Some(record)] = [(); 6].map(|()| fields.next())
+    let [Some(key), Some(version), Some(created), Some(seen), Some(expires), Some(record)] =
+        [(); 6].map(|()| fields.next())
     else {
         return;
     };
@@ -136,7 +142,8 @@ async fn read(World { pool, store, .. }: &World, columns: &[Column<'_>; 6]) {
 
 /// The key in 64 lowercase hexadecimal digits.
 fn hex_key(hex: &[u8]) -> Option<StoreKey> {
-    let digit = |digit: &u8| b"0123456789abcdef".iter().position(|other| other == digit).and_then(|it| u8::try_from(it).ok());
+    let digit =
+        |digit: &u8| b"0123456789abcdef".iter().position(|other| other == digit).and_then(|it| u8::try_from(it).ok());
     let digits: Vec<_> = hex.iter().map(digit).collect::<Option<_>>()?;
     let bytes: Vec<_> = digits.chunks(2).map(|pair| pair.iter().fold(0, |number, digit| number << 4 | digit)).collect();
     (hex.len() == 64).then(|| bytes.try_into().ok().map(StoreKey::from_bytes))?
