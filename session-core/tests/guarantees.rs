@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use session_core::{
-    Clock, Close, Error, Happening, KeyRing, MemoryStore, Observer, Random, Revocation, SessionManager, Timestamp,
+    Clock, Close, Error, Happening, KeyRing, ManualClock, MemoryStore, Observer, Random, RequestHead, Revocation,
+    SessionManager, Timestamp, UserAgentBinding,
 };
 
 use common::{Cookies, Events, SECRET, Watched, begin, close, count, stopped, stored, visit};
@@ -204,6 +205,44 @@ async fn of_two_live_cookies_none_is_taken() {
     assert_eq!((count(&manager, &mine, "n").await, count(&manager, &planted, "n").await), (Some(1), Some(1)));
 }
 
+/// The cookies, and what the browser calls itself.
+struct From<'a>(&'a Cookies, &'a str);
+
+impl RequestHead for From<'_> {
+    fn method(&self) -> &str {
+        "GET"
+    }
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        match name {
+            "user-agent" => line(self.1.as_bytes()),
+            _ => self.0.each(name, line),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bound_session_is_told_of_in_another_browser_or_not_there_at_all() {
+    for (binding, elsewhere) in [(UserAgentBinding::Observe, Some(1)), (UserAgentBinding::Reject, None)] {
+        let (clock, store) = stopped();
+        let events = Arc::new(Events::default());
+        let builder = stored(store, &clock).observer(Arc::clone(&events));
+        let manager = builder.bind_user_agent(binding).build().unwrap();
+        let slot = manager.open(&From(&Cookies::default(), "Firefox"));
+        slot.load().await.unwrap().insert("n", 1).unwrap();
+        let cookies = Cookies::of(&[close(&slot, 200).await.token().unwrap()]);
+        events.take();
+        for (browser, seen, told) in [
+            ("Firefox", Some(1), vec![]),
+            ("Chrome", elsewhere, vec!["binding_mismatch"]),
+            ("Firefox", Some(1), vec![]),
+        ] {
+            let session = manager.open(&From(&cookies, browser)).load().await.unwrap();
+            assert_eq!(session.get::<u64>("n").unwrap(), seen, "{binding:?} {browser}");
+            assert_eq!(events.take(), told, "{binding:?} {browser}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn more_than_four_cookies_are_not_looked_at() {
     let (clock, inner) = stopped();
@@ -223,6 +262,25 @@ async fn more_than_four_cookies_are_not_looked_at() {
         assert_eq!(slot.load().await.unwrap().get::<u64>("n").unwrap(), seen);
         assert_eq!(store.calls(), calls);
         assert_eq!(events.take().contains(&"ambiguous"), most == 5);
+    }
+    // What can't be ours is none of them, nor is a part of a session where none is in parts.
+    let parts: Vec<_> = (0..5).map(|n| format!("~02aaaaaaaa{n}")).collect();
+    let all: Vec<_> = parts.iter().chain(&tokens[..1]).map(String::as_str).collect();
+    let slot = manager.open(&Cookies::of(&all));
+    assert_eq!(slot.load().await.unwrap().get::<u64>("n").unwrap(), Some(1));
+    assert_eq!(events.take(), ["forged"]);
+}
+
+#[tokio::test]
+async fn a_cookie_session_from_a_clock_ahead_is_taken_up_to_a_minute() {
+    let at = |millis: u64| {
+        let keys = KeyRing::parse(SECRET).unwrap();
+        let clock = ManualClock::new(Timestamp::from_millis(1_793_000_000_000 + millis));
+        SessionManager::sealed(keys, Revocation::NoneCopiedCookiesStayValid).clock(clock).build().unwrap()
+    };
+    for (ahead, seen) in [(0, Some(1)), (60_000, Some(1)), (60_001, None), (120_000, None)] {
+        let token = begin(&at(ahead)).await;
+        assert_eq!(count(&at(0), &token, "n").await, seen, "{ahead}");
     }
 }
 
