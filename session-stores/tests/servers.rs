@@ -80,10 +80,10 @@ async fn serves(url: &str, servers: &[&Server]) {
 async fn counts(url: &str, logged_in: u64) {
     let store = connect_countable(url).await.unwrap();
     let mut anonymous = Record::new(Expiry::default());
-    anonymous.values_mut().insert("n".to_owned(), "é".into());
+    anonymous.values_mut().insert("n", "é");
     store.create(&key(9), &anonymous, SubjectLimit::None).await.unwrap();
     let mut short = Record::new(Expiry { idle: Duration::from_millis(1), ..Expiry::default() });
-    short.subject = Some("bob".to_owned());
+    short.subject = Some("bob".into());
     store.create(&key(10), &short, SubjectLimit::None).await.unwrap();
     store.revoke(&key(11), Duration::from_secs(60)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;

@@ -5,8 +5,9 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use session_core::{Count, Countable, Decorator, Place, Timestamp, Version, async_trait};
-use session_core::{Counting, Expiry, MemoryStore, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Verb};
+use session_core::{
+    Count, Countable, Counting, Decorator, MemoryStore, Place, SessionStore, StoreError, StoreKey, Verb, async_trait,
+};
 use session_stores::TimeLimited;
 use session_testing::{
     store,
