@@ -75,6 +75,7 @@ missing() {
   command -v mariadbd >/dev/null || echo mariadb-server
   command -v initdb >/dev/null || echo postgresql
   command -v openssl >/dev/null || echo openssl
+  command -v valgrind >/dev/null || echo valgrind
   command -v chromium >/dev/null || echo chromium
   command -v chromedriver >/dev/null || echo chromium-driver
 }
@@ -101,5 +102,12 @@ cargo test --workspace --features session-stores/metrics,session-core/metrics
 # What the workspace's features hide: a build without stores says what to add, and one without TLS sends nothing unprotected.
 cargo test --package session-stores --no-default-features --test urls
 cargo test --package session-stores --features mysql,postgres,redis-cluster,redis-sentinel --test urls
+
+step "what fuzzing has met"
+# The committed inputs go through the targets' functions, on any toolchain; fuzz/run.sh looks for more.
+cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --no-default-features --lib
+
+step "what a request costs"
+benches/gate.sh
 
 step "all is well"

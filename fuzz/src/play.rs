@@ -1,5 +1,6 @@
 //! What the targets do with a session once they have one, and what they need to get one.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,9 +91,9 @@ impl ResponseHead for Response {
         }
     }
 
-    fn append(&mut self, name: &'static str, value: &str) {
+    fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
         if name == "set-cookie" {
-            self.0.push(value.to_owned());
+            self.0.push(value.into_owned());
         }
     }
 

@@ -26,7 +26,7 @@ pub fn redis_reply(bytes: &[u8]) {
     let store = fuzzing::store(*place == b'1').expect("its address is one");
     fuzzing::answers(answers.clone());
     let mut record = Record::new(Expiry::default());
-    record.subject = Some("ada".to_owned());
+    record.subject = Some("ada".into());
     let limit = SubjectLimit::EndOldest(NonZeroU32::MIN);
     let seen = Version::FIRST;
     at_once(async {
