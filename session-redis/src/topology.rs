@@ -35,6 +35,7 @@ impl Topology {
     }
 
     /// The servers that hold keys, in a cluster by their slots.
+    #[cfg_attr(not(feature = "cluster"), expect(unused_variables, reason = "one server is known without asking"))]
     pub(crate) async fn nodes(&self, limits: &Limits) -> Result<Vec<Arc<Link>>, Failure> {
         match self {
             Self::One(link) => Ok(vec![Arc::clone(link)]),
