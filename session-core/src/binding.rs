@@ -10,10 +10,9 @@ use serde::Deserialize;
 use crate::crypto::Mac;
 use crate::error::Error;
 use crate::head::RequestHead;
-use crate::key::KeyRing;
+use crate::key::{KEY_ID_LENGTH, KeyRing};
 use crate::random::Random;
 
-const KEY_ID_LENGTH: usize = 4;
 const SALT_LENGTH: usize = 16;
 
 /// What becomes of a request that comes with a session and another `User-Agent` than the session was begun or last logged

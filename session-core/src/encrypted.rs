@@ -15,7 +15,7 @@ use crate::clock::{Timestamp, millis};
 use crate::crypto::{Mac, Xaes};
 use crate::error::StoreError;
 use crate::id::StoreKey;
-use crate::key::{KeyRing, Secret};
+use crate::key::{KEY_ID_LENGTH, KeyRing, Secret};
 use crate::random::{OsRandom, Random};
 use crate::record::Record;
 use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
@@ -24,7 +24,6 @@ use crate::verb::Verb;
 
 /// Format and purpose in one, as the first byte of a token is; tokens have 1, 2 and 3.
 const FORMAT: u8 = 4;
-const KEY_ID_LENGTH: usize = 4;
 /// Sealed text is padded to multiples of this, so that its length tells little about its content.
 const BLOCK: usize = 64;
 /// The only value of a row.

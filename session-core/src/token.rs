@@ -18,7 +18,7 @@ use crate::crypto::{Mac, TAG_LENGTH, Xaes};
 use crate::error::Error;
 use crate::expiry::Times;
 use crate::id::SessionId;
-use crate::key::{KeyRing, Secret};
+use crate::key::{KEY_ID_LENGTH, KeyRing, Secret};
 use crate::random::Random;
 use crate::record::Record;
 
@@ -26,7 +26,6 @@ use crate::record::Record;
 const LONGEST_IN_ONE: usize = 4096;
 /// No token is longer: it is in at most four cookies. Where one has to do, none from several gets here.
 pub(crate) const LONGEST: usize = 4 * LONGEST_IN_ONE;
-const KEY_ID_LENGTH: usize = 4;
 pub(crate) const REFERENCE_LENGTH: usize = 92;
 /// Sealed text is padded to multiples of this, so that its length tells little about its content.
 const BLOCK: usize = 64;
