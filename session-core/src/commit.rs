@@ -11,6 +11,7 @@ use crate::binding::Binding;
 use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::cookie::{Attributes, CookieLines, MOST_CANDIDATES, is_first_chunk};
+use crate::ended::Witness;
 use crate::error::{Error, StoreError};
 use crate::event::{Event, Happening, Observer, emit, is_watched};
 use crate::expiry::Times;
@@ -20,7 +21,7 @@ use crate::plan::{Answer, Base, Plan, Policy, plan};
 use crate::protect::CrossOrigin;
 use crate::random::Random;
 use crate::record::Record;
-use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
+use crate::store::{Create, Found, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
 use crate::token::{Content, Envelope, Opened, Tokens};
 
 /// How often a write starts again because another one was faster. Of writers that meet, one always gets through, so
@@ -55,6 +56,9 @@ pub(crate) struct Machine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Tells the observer what the store ends by itself, as long as this manager is there.
+    #[expect(dead_code, reason = "a store keeps no witness alive")]
+    pub(crate) witness: Option<Arc<dyn Witness>>,
 }
 
 /// What the response has to say about the cookie.
@@ -182,9 +186,9 @@ impl Machine {
         let key = id.store_key();
         let base = self.load(id, key, retired).await;
         let event = match &base {
-            Ok(None) => Event::Unknown,
+            Ok(Err(absent)) => *absent,
             Err(error) if error.is_unreadable() => Event::Unreadable,
-            _ => return Ok(base?),
+            _ => return Ok(base?.ok()),
         };
         self.emit(Happening::from(event).to(self.fingerprint_of(|| key)));
         Ok(None)
@@ -214,11 +218,16 @@ impl Machine {
         Ok(record)
     }
 
-    async fn load(&self, id: SessionId, key: StoreKey, retired: bool) -> Result<Option<Arc<Base>>, StoreError> {
-        let Some(store) = self.store() else { return Ok(None) };
-        let Some(Loaded { record, version, times, now }) = store.load(&key).await? else { return Ok(None) };
+    /// The session, or what it is that there is none.
+    async fn load(&self, id: SessionId, key: StoreKey, retired: bool) -> Result<Result<Arc<Base>, Event>, StoreError> {
+        let Some(store) = self.store() else { return Ok(Err(Event::Unknown)) };
+        let Loaded { record, version, times, now } = match store.find(&key).await? {
+            Found::Live(loaded) => loaded,
+            Found::Expired => return Ok(Err(Event::Expired)),
+            Found::Absent => return Ok(Err(Event::Unknown)),
+        };
         let ours = self.clock.now();
-        Ok(Some(Arc::new(Base { id, key, record, version, times, first: None, theirs: now, ours, retired })))
+        Ok(Ok(Arc::new(Base { id, key, record, version, times, first: None, theirs: now, ours, retired })))
     }
 
     /// The store, for what only a store can tell.
@@ -381,7 +390,7 @@ impl Machine {
         if let Some(base) = &progress.base {
             progress.base = match self.load(base.id.clone(), base.key, base.retired).await {
                 Err(error) if error.is_unreadable() => None,
-                base => base?,
+                base => base?.ok(),
             };
         }
         Ok(())

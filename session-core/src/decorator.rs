@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
+use crate::ended::Witness;
 use crate::error::StoreError;
 use crate::id::StoreKey;
 use crate::record::Record;
-use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
+use crate::store::{Create, Found, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
 use crate::verb::Verb;
 
 /// A store that passes everything on to another one and does something around it: counts it, bounds its time, writes it
@@ -62,6 +63,10 @@ pub trait Decorator: Send + Sync + 'static {
 impl<D: Decorator> SessionStore for D {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
         self.around(Verb::Load, self.inner().load(key)).await
+    }
+
+    async fn find(&self, key: &StoreKey) -> Result<Found, StoreError> {
+        self.around(Verb::Load, self.inner().find(key)).await
     }
 
     async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
@@ -117,6 +122,10 @@ impl<D: Decorator> SessionStore for D {
 
     async fn is_revoked(&self, keys: &[StoreKey], subject: Option<&str>, made: Timestamp) -> Result<bool, StoreError> {
         self.around(Verb::IsRevoked, self.inner().is_revoked(keys, subject, made)).await
+    }
+
+    fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
+        self.inner().watch(witness)
     }
 }
 

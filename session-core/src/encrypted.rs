@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,12 +13,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::{Timestamp, millis};
 use crate::crypto::{Mac, Xaes};
+use crate::ended::{Ended, EndedBy, Witness, Witnesses};
 use crate::error::StoreError;
 use crate::id::StoreKey;
 use crate::key::{KEY_ID_LENGTH, KeyRing, Secret};
 use crate::random::{OsRandom, Random};
 use crate::record::Record;
-use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
+use crate::store::{Create, Found, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
 use crate::token::context;
 use crate::verb::Verb;
 
@@ -89,6 +90,22 @@ pub struct Encrypted<S> {
     /// The current secret first.
     keys: Arc<[RowKey]>,
     random: Arc<dyn Random>,
+    witnesses: Witnesses,
+    /// Who hears of the rows that the inner store ends, once anybody is told of sessions, and whether it does.
+    reader: Arc<OnceLock<(Arc<dyn Witness>, bool)>>,
+}
+
+/// Reads the rows that the inner store has ended.
+struct Reader {
+    keys: Arc<[RowKey]>,
+    witnesses: Witnesses,
+}
+
+impl Witness for Reader {
+    fn ended(&self, Ended { key, session, by }: &Ended) {
+        let session = session.clone().and_then(|row| open(&self.keys, key, row).ok());
+        self.witnesses.tell([Ended { key: *key, session, by: *by }]);
+    }
 }
 
 /// What one secret gives.
@@ -111,7 +128,13 @@ impl<S> Encrypted<S> {
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "as everywhere, a ring is given to what uses it")]
     pub fn new(inner: S, keys: KeyRing) -> Self {
-        Self { inner, keys: keys.secrets().map(RowKey::new).collect(), random: Arc::new(OsRandom) }
+        Self {
+            inner,
+            keys: keys.secrets().map(RowKey::new).collect(),
+            random: Arc::new(OsRandom),
+            witnesses: Witnesses::default(),
+            reader: Arc::default(),
+        }
     }
 
     /// Another source of randomness, in tests.
@@ -149,18 +172,22 @@ impl<S> Encrypted<S> {
         Ok(self.current().seal(nonce, key, version, record))
     }
 
-    fn open(&self, key: &StoreKey, mut row: Loaded) -> Result<Loaded, Unopened> {
-        let sealed: Option<String> = row.record.values().decode(VALUE).and_then(Result::ok);
-        let bytes = URL_SAFE_NO_PAD.decode(sealed.ok_or(Unopened::Unencrypted)?).map_err(|_| Unopened::Unencrypted)?;
-        let Some((&[FORMAT], rest)) = bytes.split_first_chunk() else { return Err(Unopened::Unencrypted) };
-        let (id, rest) = rest.split_first_chunk::<KEY_ID_LENGTH>().ok_or(Unopened::Changed)?;
-        let (nonce, sealed) = rest.split_first_chunk().ok_or(Unopened::Changed)?;
-        let by = self.keys.iter().find(|by| by.id == *id).ok_or(Unopened::OtherSecret)?;
-        let context = by.context(key, row.version, &row.record);
-        let json = by.cipher.open(*nonce, sealed, &context).ok_or(Unopened::Changed)?;
-        row.record = Record::from_json(&json).map_err(|_| Unopened::Newer)?;
-        Ok(row)
+    fn open(&self, key: &StoreKey, row: Loaded) -> Result<Loaded, Unopened> {
+        open(&self.keys, key, row)
     }
+}
+
+fn open(keys: &[RowKey], key: &StoreKey, mut row: Loaded) -> Result<Loaded, Unopened> {
+    let sealed: Option<String> = row.record.values().decode(VALUE).and_then(Result::ok);
+    let bytes = URL_SAFE_NO_PAD.decode(sealed.ok_or(Unopened::Unencrypted)?).map_err(|_| Unopened::Unencrypted)?;
+    let Some((&[FORMAT], rest)) = bytes.split_first_chunk() else { return Err(Unopened::Unencrypted) };
+    let (id, rest) = rest.split_first_chunk::<KEY_ID_LENGTH>().ok_or(Unopened::Changed)?;
+    let (nonce, sealed) = rest.split_first_chunk().ok_or(Unopened::Changed)?;
+    let by = keys.iter().find(|by| by.id == *id).ok_or(Unopened::OtherSecret)?;
+    let context = by.context(key, row.version, &row.record);
+    let json = by.cipher.open(*nonce, sealed, &context).ok_or(Unopened::Changed)?;
+    row.record = Record::from_json(&json).map_err(|_| Unopened::Newer)?;
+    Ok(row)
 }
 
 impl RowKey {
@@ -221,8 +248,14 @@ enum Unopened {
 #[async_trait]
 impl<S: SessionStore> SessionStore for Encrypted<S> {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
-        let row = self.inner.load(key).await?;
-        row.map(|row| self.open(key, row)).transpose().map_err(StoreError::unreadable)
+        Ok(self.find(key).await?.live())
+    }
+
+    async fn find(&self, key: &StoreKey) -> Result<Found, StoreError> {
+        Ok(match self.inner.find(key).await? {
+            Found::Live(row) => Found::Live(self.open(key, row).map_err(StoreError::unreadable)?),
+            absent => absent,
+        })
     }
 
     async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
@@ -322,6 +355,17 @@ impl<S: SessionStore> SessionStore for Encrypted<S> {
         }
         Ok(false)
     }
+
+    fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
+        let (_, tells) = self.reader.get_or_init(|| {
+            let reader = Reader { keys: Arc::clone(&self.keys), witnesses: self.witnesses.clone() };
+            let reader: Arc<dyn Witness> = Arc::new(reader);
+            let tells = self.inner.watch(&reader);
+            (reader, tells)
+        });
+        self.witnesses.add(witness);
+        *tells
+    }
 }
 
 /// The limit, while some of a subject's sessions are under retired pseudonyms, where the store doesn't count them.
@@ -348,9 +392,15 @@ impl<S: SessionStore> Encrypted<S> {
             return Ok(());
         }
         let rows = self.rows_of(self.pseudonyms(subject), number(most.saturating_add(MOST_ENDED))).await?;
-        let others = rows.iter().map(|(key, _)| key).filter(|key| *key != new);
-        for key in others.skip(number(most) - 1) {
-            self.delete_one_of(subject, key).await?;
+        if rows.iter().all(|(key, _)| key != new) {
+            // Later ones have ended it already, and see to the limit.
+            return Ok(());
+        }
+        for (key, row) in rows.into_iter().filter(|(key, _)| key != new).skip(number(most) - 1) {
+            if self.delete_one_of(subject, &key).await? {
+                let session = self.open(&key, row).ok();
+                self.witnesses.tell([Ended { key, session, by: EndedBy::Limit }]);
+            }
         }
         Ok(())
     }

@@ -12,9 +12,10 @@ const EVENTS: &str = "session_events_total";
 /// What may happen in the life of a session.
 ///
 /// [`Event::Created`] and [`Event::Destroyed`] are told once for each session, however many requests meet over it: the store
-/// says which of them did it. They are told after the store has answered. So what nobody knows for sure is nobody's event:
-/// an operation whose store failed, or whose future was dropped on the way, even if the store carried it out. Nor is it an
-/// event when a store ends a session by itself: at its deadline, by a limit of sessions per subject, for want of room.
+/// says which of them did it. So is [`Event::Swept`], of a session whose time was over and that nobody has ended: of the two a
+/// session in a store has one. They are told after the store has answered. So what nobody knows for sure is nobody's event: an
+/// operation whose store failed, or whose future was dropped on the way, even if the store carried it out. Redis and Valkey
+/// free what has expired by themselves and tell nobody.
 ///
 /// ```
 /// assert_eq!(session_core::Event::CacheOverruled.name(), "cache_overruled");
@@ -34,16 +35,16 @@ pub enum Event {
     Created,
     /// A request came from another site's page, and was refused.
     CrossOrigin,
-    /// A session was ended before its deadline: by its own request, by another one of its subject, or by the manager. Once
-    /// for each session, of concurrent logouts too.
+    /// A session was ended before its deadline: by its own request, by another one of its subject, by the manager, or
+    /// by a login beyond the limit of sessions per subject. Once for each session, of concurrent logouts too.
     ///
     /// When all sessions of a subject are ended at once, the store says only how many they were: it is told as many times,
     /// without fingerprint and data. If they are in cookies it can't be counted and isn't told; their cookies are
     /// [`Event::Revoked`] when they come. Where nothing remembers which cookies have ended, it is told for each request that
     /// ends its own, copies of one cookie included.
     Destroyed,
-    /// A cookie session came after its deadline. Of a session in a store, which is then simply absent, this is
-    /// [`Event::Unknown`].
+    /// A session came after its deadline. One in a store is known as such until it is swept, and is [`Event::Unknown`] then; Redis and
+    /// Valkey sweep at once.
     Expired,
     /// A cookie of our name that we didn't make, or not for this place.
     Forged,
@@ -53,7 +54,10 @@ pub enum Event {
     Renewed,
     /// A cookie session came after it was ended.
     Revoked,
-    /// A cookie of ours whose session no longer exists: ended, renewed, or past its deadline.
+    /// A session past its deadline was freed by a sweep, or made room for a new one in memory. Once for each session, whichever
+    /// node sweeps; a manager hears of what it, or another one on the same store or a clone of it, has swept.
+    Swept,
+    /// A cookie of ours whose session no longer exists: ended, renewed, or swept.
     Unknown,
     /// The store has something for a cookie of ours that is no record; the request was anonymous.
     Unreadable,
@@ -79,6 +83,7 @@ impl Event {
         Self::Gone,
         Self::Renewed,
         Self::Revoked,
+        Self::Swept,
         Self::Unknown,
         Self::Unreadable,
     ];
@@ -103,6 +108,7 @@ impl Event {
             Self::Gone => "gone",
             Self::Renewed => "renewed",
             Self::Revoked => "revoked",
+            Self::Swept => "swept",
             Self::Unknown => "unknown",
             Self::Unreadable => "unreadable",
         }
@@ -178,7 +184,8 @@ impl<'a> Happening<'a> {
     }
 
     /// Subject and values of the session: with [`Event::Created`] and [`Event::Renewed`] as they were stored, with
-    /// [`Event::Destroyed`] as they were when its request loaded or last saved it. A session that was ended by its handle is
+    /// [`Event::Destroyed`] as they were when its request loaded or last saved it, or when the store ended it; with
+    /// [`Event::Swept`] as they were. A session that was ended by its handle is
     /// read before for this, if there is an observer; of one that got a new id since it was listed the data are not known.
     ///
     /// ```
@@ -254,6 +261,11 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 /// Whether anybody is told which session it was.
 pub(crate) fn is_watched(observer: Option<&Arc<dyn Observer>>) -> bool {
     observer.is_some() || tracing::enabled!(target: "session_core::event", tracing::Level::DEBUG)
+}
+
+/// Whether anybody is told what happened.
+pub(crate) fn is_told(observer: Option<&Arc<dyn Observer>>) -> bool {
+    cfg!(feature = "metrics") || is_watched(observer)
 }
 
 /// Tells the log, the counter and, if there is one, the observer.

@@ -49,7 +49,7 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// Makes the fingerprints of one manager.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fingerprints(Mac);
 
 impl Fingerprints {

@@ -38,6 +38,8 @@ mod cookie;
 // where it is kept
 mod store;
 
+mod ended;
+
 mod decorator;
 
 mod counting;
@@ -92,6 +94,7 @@ pub use crate::counting::Counting;
 pub use crate::csrf::{CSRF_FIELD, CSRF_HEADER};
 pub use crate::decorator::Decorator;
 pub use crate::encrypted::Encrypted;
+pub use crate::ended::{Ended, EndedBy, Witness, Witnesses};
 pub use crate::error::{ConfigError, Error, StoreError};
 pub use crate::event::{Event, Happening, Observer};
 pub use crate::expiry::{Expiry, Times};
@@ -112,7 +115,7 @@ pub use crate::session::Session;
 pub use crate::session_key::SessionKey;
 pub use crate::settings::Settings;
 pub use crate::slot::Slot;
-pub use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
+pub use crate::store::{Create, Found, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
 pub use crate::token::Purpose;
 pub use crate::typed::Typed;
 pub use crate::values::Values;

@@ -13,8 +13,9 @@ use crate::binding::Binding;
 use crate::clock::{Clock, SystemClock};
 use crate::commit::Machine;
 use crate::cookie::{Attributes, Brought, CookieLines, SameSite};
+use crate::ended::{Reporter, Witness};
 use crate::error::{ConfigError, StoreError};
-use crate::event::Observer;
+use crate::event::{Observer, is_told};
 use crate::expiry::Expiry;
 use crate::fingerprint::Fingerprints;
 use crate::head::RequestHead;
@@ -523,10 +524,18 @@ impl SessionManagerBuilder {
         }
         let attributes = self.attributes.check()?;
         let cross_origin = self.protection.cross_origin()?;
+        let fingerprints = Fingerprints::new(&self.keys);
+        let mut witness: Option<Arc<dyn Witness>> = None;
+        if let Some(store) = &self.store
+            && is_told(self.observer.as_ref())
+        {
+            let reporter = Reporter { fingerprints: fingerprints.clone(), observer: self.observer.clone() };
+            store.watch(witness.insert(Arc::new(reporter)));
+        }
         let machine = Machine {
             store: self.store,
             revocations: self.revocations,
-            fingerprints: Fingerprints::new(&self.keys),
+            fingerprints,
             tokens: Tokens::new(&self.keys, self.purpose, &self.application, &attributes.name),
             attributes,
             policy,
@@ -538,6 +547,7 @@ impl SessionManagerBuilder {
             clock: self.clock,
             random: self.random,
             observer: self.observer,
+            witness,
         };
         summarise(&machine);
         Ok(SessionManager(Arc::new(machine)))

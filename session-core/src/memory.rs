@@ -15,11 +15,12 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::ended::{Ended, EndedBy, Witness, Witnesses};
 use crate::error::StoreError;
 use crate::expiry::Times;
 use crate::id::StoreKey;
 use crate::record::Record;
-use crate::store::{Create, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
+use crate::store::{Create, Found, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
 use crate::verb::Verb;
 
 use shards::{Entry, Locked, Renamed, RevokedSubject, SHARDS, Shard, Shards};
@@ -66,6 +67,7 @@ struct Memory {
     counters: Arc<Counters>,
     capacity: usize,
     clock: Arc<dyn Clock>,
+    witnesses: Witnesses,
 }
 
 #[derive(Default)]
@@ -91,6 +93,7 @@ impl MemoryStore {
             counters: Arc::default(),
             capacity: 1_000_000,
             clock: Arc::new(SystemClock),
+            witnesses: Witnesses::default(),
         }))
     }
 
@@ -165,7 +168,7 @@ impl Memory {
             }
             self.leave(over.len());
             swept += over.len();
-            drop(over);
+            self.tell(over, EndedBy::Deadline, now);
             rest(start.elapsed());
         }
         self.shards.at(place).tidy(now, limit);
@@ -214,11 +217,29 @@ impl Memory {
         let Some(entry) = self.shards.of(key).sessions.remove(key) else { return false };
         self.leave(1);
         self.shards.forget(&entry, key);
-        !entry.times.is_over(now)
+        let ended = !entry.times.is_over(now);
+        if !ended {
+            self.tell(vec![(*key, entry)], EndedBy::Deadline, now);
+        }
+        ended
     }
 
-    fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Create {
-        let now = self.clock.now();
+    /// Tells who watches of sessions that are gone. Hold no lock.
+    fn tell(&self, gone: Vec<(StoreKey, Entry)>, by: EndedBy, now: Timestamp) {
+        if !gone.is_empty() && !self.witnesses.is_empty() {
+            let ended = |(key, entry): (_, Entry)| Ended { key, session: Some(entry.loaded(now)), by };
+            self.witnesses.tell(gone.into_iter().map(ended));
+        }
+    }
+
+    /// The outcome, and who had to end for it.
+    fn create(
+        &self,
+        key: &StoreKey,
+        record: &Record,
+        limit: SubjectLimit,
+        now: Timestamp,
+    ) -> (Create, Vec<(StoreKey, Entry)>) {
         let entry = Entry { record: record.clone(), version: Version::FIRST, times: Times::begin(now, record.expiry) };
         let subject = record.subject.as_deref();
         let mut lists = self.shards.subjects_of_each([subject, None]);
@@ -228,33 +249,34 @@ impl Memory {
         let victims = room.as_deref().unwrap_or_default();
         let mut shards = self.shards.of_each(victims.iter().chain([key]));
         if shards.of(key).live(key, now).is_some() {
-            return Create::Taken;
+            return (Create::Taken, Vec::new());
         }
         if room.is_none() {
-            return Create::Full;
+            return (Create::Full, Vec::new());
         }
-        self.end_each(&mut shards, victims);
+        let ended = self.end_each(&mut shards, victims);
         if shards.of(key).insert(key, entry) {
             self.leave(1);
         }
         if let Some(subject) = subject {
             lists.of(subject).replace(subject, victims, key);
         }
-        Create::Created
+        (Create::Created, ended)
     }
 
+    /// As `create`.
     fn rename(
         &self,
-        old: &StoreKey,
-        new: &StoreKey,
+        [old, new]: [&StoreKey; 2],
         record: &Record,
         seen: Version,
         limit: SubjectLimit,
-    ) -> Result<Update, StoreError> {
-        let now = self.clock.now();
+        now: Timestamp,
+    ) -> Result<(Update, Vec<(StoreKey, Entry)>), StoreError> {
+        let nothing = |outcome| Ok((outcome, Vec::new()));
         let former = match self.shards.of(old).live(old, now) {
-            None => return Ok(Update::Gone),
-            Some(entry) if entry.version != seen => return Ok(Update::Conflict),
+            None => return nothing(Update::Gone),
+            Some(entry) if entry.version != seen => return nothing(Update::Conflict),
             Some(entry) => entry.record.subject.clone(),
         };
         let subject = record.subject.as_deref();
@@ -265,18 +287,18 @@ impl Memory {
         let victims = room.as_deref().unwrap_or_default();
         let mut shards = self.shards.of_each(victims.iter().chain([old, new]));
         let (entry, deadline) = match shards.of(old).live(old, now) {
-            None => return Ok(Update::Gone),
+            None => return nothing(Update::Gone),
             // A record has one subject a version.
-            Some(entry) if entry.version != seen || entry.record.subject != former => return Ok(Update::Conflict),
+            Some(entry) if entry.version != seen || entry.record.subject != former => return nothing(Update::Conflict),
             Some(entry) => (entry.written(record, now), entry.times.expires),
         };
         if room.is_none() {
-            return Ok(Update::Full);
+            return nothing(Update::Full);
         }
         if shards.of(new).live(new, now).is_some() {
             return Err(Verb::Rename.failed("the new key is taken"));
         }
-        self.end_each(&mut shards, victims);
+        let ended = self.end_each(&mut shards, victims);
         shards.of(old).sessions.remove(old);
         shards.of(old).renamed.insert(*old, Renamed { to: *new, until: entry.times.expires.max(deadline) });
         if shards.of(new).insert(new, entry) {
@@ -288,7 +310,7 @@ impl Memory {
         if let Some(subject) = subject {
             lists.of(subject).replace(subject, victims, new);
         }
-        Ok(Update::Updated)
+        Ok((Update::Updated, ended))
     }
 
     /// Who has to end so that one more session of `subject` is within the limit, or `None` if it is refused. Call it
@@ -315,9 +337,11 @@ impl Memory {
         Some(live.into_iter().take(beyond).map(|(_, key)| key).collect())
     }
 
-    fn end_each(&self, shards: &mut Locked<'_, Shard>, keys: &[StoreKey]) {
-        let ended = keys.iter().filter(|key| shards.of(key).sessions.remove(key).is_some()).count();
-        self.leave(ended);
+    fn end_each(&self, shards: &mut Locked<'_, Shard>, keys: &[StoreKey]) -> Vec<(StoreKey, Entry)> {
+        let end = |key: &StoreKey| Some((*key, shards.of(key).sessions.remove(key)?));
+        let ended: Vec<_> = keys.iter().filter_map(end).collect();
+        self.leave(ended.len());
+        ended
     }
 }
 
@@ -348,13 +372,24 @@ struct Full(usize);
 #[async_trait]
 impl SessionStore for MemoryStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
+        Ok(self.find(key).await?.live())
+    }
+
+    async fn find(&self, key: &StoreKey) -> Result<Found, StoreError> {
         let now = self.0.clock.now();
-        Ok(self.0.shards.of(key).live(key, now).map(|entry| entry.loaded(now)))
+        let shard = self.0.shards.of(key);
+        Ok(match shard.sessions.get(key) {
+            None => Found::Absent,
+            Some(entry) if entry.times.is_over(now) => Found::Expired,
+            Some(entry) => Found::Live(entry.loaded(now)),
+        })
     }
 
     async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
         self.0.enter(record)?;
-        let created = self.0.create(key, record, limit);
+        let now = self.0.clock.now();
+        let (created, ended) = self.0.create(key, record, limit, now);
+        self.0.tell(ended, EndedBy::Limit, now);
         if created != Create::Created {
             self.0.leave(1);
         }
@@ -410,7 +445,10 @@ impl SessionStore for MemoryStore {
         seen: Version,
         limit: SubjectLimit,
     ) -> Result<Update, StoreError> {
-        self.0.rename(old, new, record, seen, limit)
+        let now = self.0.clock.now();
+        let (renamed, ended) = self.0.rename([old, new], record, seen, limit, now)?;
+        self.0.tell(ended, EndedBy::Limit, now);
+        Ok(renamed)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
@@ -508,6 +546,11 @@ impl SessionStore for MemoryStore {
             subjects.revoked.get(subject).is_some_and(|revoked| revoked.until > now && made <= revoked.made)
         };
         Ok(keys.iter().any(key_is) || subject.is_some_and(subject_is))
+    }
+
+    fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
+        self.0.witnesses.add(witness);
+        true
     }
 }
 

@@ -1,11 +1,13 @@
 //! The contract between sessions and whatever keeps them.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
+use crate::ended::Witness;
 use crate::error::StoreError;
 use crate::expiry::Times;
 use crate::id::StoreKey;
@@ -44,6 +46,12 @@ use crate::record::Record;
 pub trait SessionStore: Send + Sync + 'static {
     /// The live record under `key`.
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError>;
+
+    /// As `load`, and tells a record past its deadline that has not been swept yet from none at all, so that who watches learns
+    /// why there is no session. A store that frees what expires at once needn't have it.
+    async fn find(&self, key: &StoreKey) -> Result<Found, StoreError> {
+        Ok(self.load(key).await?.map_or(Found::Absent, Found::Live))
+    }
 
     /// Inserts a new record at [`Version::FIRST`], unless a live one has the key. If the record has a subject, `limit`
     /// says how many live sessions it may have with this one, and the same instant sees to it.
@@ -97,6 +105,15 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Whether one of `keys` is revoked, or what was made for `subject` at `made`.
     async fn is_revoked(&self, keys: &[StoreKey], subject: Option<&str>, made: Timestamp) -> Result<bool, StoreError>;
+
+    /// Tells `witness` from now on which sessions this store, or a clone of it, ends by itself: those that a [`SubjectLimit`]
+    /// ends, and those that a sweep frees. Each is told once, by whoever ended it, after it has. Says whether it will: a store
+    /// that tells nobody needn't have it, and its [`Event`](crate::Event)s are fewer. [`Witnesses`](crate::Witnesses) does
+    /// the work.
+    fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
+        let _ = witness;
+        false
+    }
 }
 
 /// How many live sessions one subject may have. The same store keeps it atomically: of logins that happen at once none
@@ -146,6 +163,33 @@ pub struct Loaded {
     pub times: Times,
     /// The store's clock when it was loaded, so that one clock judges them.
     pub now: Timestamp,
+}
+
+/// The outcome of [`SessionStore::find`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// There is no record.
+    Absent,
+    /// There is one, and its deadline has passed.
+    Expired,
+    /// The live record.
+    Live(Loaded),
+}
+
+impl Found {
+    /// The record, if it is live.
+    ///
+    /// ```
+    /// # use session_core::Found;
+    /// assert!(Found::Expired.live().is_none());
+    /// ```
+    #[must_use]
+    pub fn live(self) -> Option<Loaded> {
+        match self {
+            Self::Live(loaded) => Some(loaded),
+            Self::Absent | Self::Expired => None,
+        }
+    }
 }
 
 /// Counts the changes of one record, so that a writer knows whether it saw the last one.

@@ -8,7 +8,7 @@ use crate::error::StoreError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verb {
-    /// [`SessionStore::load`](crate::SessionStore::load).
+    /// [`SessionStore::load`](crate::SessionStore::load) and [`SessionStore::find`](crate::SessionStore::find).
     Load,
     /// [`SessionStore::create`](crate::SessionStore::create).
     Create,

@@ -11,7 +11,7 @@ use crate::names;
 use crate::operation::Operation;
 use crate::scripts;
 use crate::single::{loaded, revoked, touched, updated};
-use crate::steps::{AT_ONCE, Admission, Entered, Found, HOPS};
+use crate::steps::{AT_ONCE, Admission, Entered, Found, Gone, HOPS};
 
 /// So many members of an index one command lists.
 const PAGE: usize = 1_000;
@@ -150,7 +150,8 @@ impl Operation<'_> {
     }
 
     pub(crate) async fn cluster_delete(&self, key: &StoreKey, subject: Option<&str>) -> Result<bool, Failure> {
-        let Some((hex, whose)) = self.end(&key.to_hex(), subject).await?.ended else { return Ok(false) };
+        let ended = self.end(&key.to_hex(), subject).await?.ended;
+        let Some(Gone { hex, subject: whose, .. }) = ended else { return Ok(false) };
         if let Some(whose) = whose {
             let _ = self.leave(&whose, vec![hex]).await;
         }
@@ -243,7 +244,7 @@ impl Operation<'_> {
                 let ends = try_join_all(members.iter().map(|hex| operation.end(hex, Some(subject)))).await?;
                 for (hex, end) in members.iter().zip(ends) {
                     dead.extend((!end.stays).then(|| (*hex).clone()));
-                    if let Some((last, _)) = end.ended {
+                    if let Some(Gone { hex: last, .. }) = end.ended {
                         ended += 1;
                         dead.push(last);
                     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use session_core::{
     Count, Countable, Create, Loaded, Place, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp,
-    Touch, Update, Version, async_trait,
+    Touch, Update, Version, Witness, async_trait,
 };
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -376,5 +376,9 @@ impl<S: SessionStore> SessionStore for NearCache<S> {
 
     async fn is_revoked(&self, keys: &[StoreKey], subject: Option<&str>, made: Timestamp) -> Result<bool, StoreError> {
         self.inner.is_revoked(keys, subject, made).await
+    }
+
+    fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
+        self.inner.watch(witness)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_core::StoreKey;
+use session_core::{Ended, StoreKey};
 use tokio::time::Instant;
 
 use crate::failure::Failure;
@@ -34,6 +34,11 @@ impl<'a> Operation<'a> {
 
     pub(crate) const fn names(&self) -> &'a Names {
         &self.store.names
+    }
+
+    /// Tells who watches of sessions that are gone.
+    pub(crate) fn tell(&self, ended: impl IntoIterator<Item = Ended>) {
+        self.store.witnesses.tell(ended);
     }
 
     pub(crate) const fn limits(&self) -> &Limits {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use redis::Value;
-use session_core::{Create, Loaded, Record, StoreKey, SubjectLimit, Timestamp, Touch, Update, Version};
+use session_core::{Create, Ended, EndedBy, Loaded, Record, StoreKey, SubjectLimit, Timestamp, Touch, Update, Version};
 
 use crate::failure::Failure;
 use crate::names;
@@ -24,8 +24,12 @@ impl Operation<'_> {
 
     pub(crate) async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, Failure> {
         let call = self.session(&scripts::CREATE, key).record(record).arg(key.to_hex()).limit(limit);
-        match self.run(call).await?.word()? {
-            "created" => Ok(Create::Created),
+        let answer = self.run(call).await?;
+        match answer.word()? {
+            "created" => {
+                self.tell(ended(answer));
+                Ok(Create::Created)
+            }
             "full" => Ok(Create::Full),
             "taken" => Ok(Create::Taken),
             _ => Err(Failure::Answer),
@@ -56,7 +60,12 @@ impl Operation<'_> {
     ) -> Result<Update, Failure> {
         let call = self.session(&scripts::RENAME, old).key(self.names().session(&new.to_hex())).record(record);
         let call = call.number(seen.as_u64()).number(seen.next().as_u64()).arg(old.to_hex()).arg(new.to_hex());
-        updated(&self.run(call.limit(limit)).await?)
+        let answer = self.run(call.limit(limit)).await?;
+        let outcome = updated(&answer)?;
+        if outcome == Update::Updated {
+            self.tell(ended(answer));
+        }
+        Ok(outcome)
     }
 
     pub(crate) async fn delete(&self, key: &StoreKey, subject: Option<&str>) -> Result<bool, Failure> {
@@ -150,6 +159,15 @@ fn listed(entry: Value) -> Result<Option<(StoreKey, Loaded)>, Failure> {
         (None, _) | (_, Err(Failure::Unreadable(_))) => Ok(None),
         (_, Err(failure)) => Err(failure),
     }
+}
+
+/// Whom a limit has ended: the list that an answer ends with. It has happened, so what can't be read is left out.
+fn ended(answer: Reply) -> impl Iterator<Item = Ended> {
+    answer.last().unwrap_or_default().into_iter().filter_map(|entry| {
+        let entry = Reply::new(entry).ok()?;
+        let key = names::key(entry.text(0).ok()?)?;
+        Some(Ended { key, session: entry.loaded(1).ok(), by: EndedBy::Limit })
+    })
 }
 
 pub(crate) fn revoked(answer: &Reply) -> Result<bool, Failure> {

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use futures_util::future::try_join_all;
-use session_core::{Record, SubjectLimit, Update, Version};
+use redis::Value;
+use session_core::{Ended, EndedBy, Loaded, Record, SubjectLimit, Update, Version};
 
 use crate::failure::Failure;
 use crate::names;
@@ -63,10 +64,18 @@ pub(crate) struct Entered {
 
 /// What became of an attempt to end a session.
 pub(crate) struct End {
-    /// The key it had at last, and whose it was.
-    pub(crate) ended: Option<(String, Option<String>)>,
+    pub(crate) ended: Option<Gone>,
     /// The key that was asked for may be somebody's, now or in a moment.
     pub(crate) stays: bool,
+}
+
+/// A session that has ended.
+pub(crate) struct Gone {
+    /// The key it had at last.
+    pub(crate) hex: String,
+    pub(crate) subject: Option<String>,
+    /// How it was, if a limit has ended it.
+    session: Option<Loaded>,
 }
 
 impl Operation<'_> {
@@ -147,8 +156,9 @@ impl Operation<'_> {
                 "pending" if self.settle(&at, answer.text(1)?).await? => {}
                 "pending" | "other" => return Ok(End { ended: None, stays: at == hex }),
                 "ended" => {
-                    let whose = answer.text(1)?.strip_prefix('=').map(str::to_owned);
-                    return Ok(End { ended: Some((at, whose)), stays: false });
+                    let subject = answer.text(1)?.strip_prefix('=').map(str::to_owned);
+                    let session = Reply::new(Value::Array(answer.last()?)).and_then(|shown| shown.loaded(1)).ok();
+                    return Ok(End { ended: Some(Gone { hex: at, subject, session }), stays: false });
                 }
                 _ => break,
             }
@@ -163,7 +173,11 @@ impl Operation<'_> {
             let mut dead = Vec::new();
             for (hex, end) in condemned.iter().zip(ends) {
                 dead.extend((!end.stays).then(|| hex.clone()));
-                dead.extend(end.ended.map(|(last, _)| last));
+                if let Some(Gone { hex, session, .. }) = end.ended {
+                    let ended = names::key(&hex).map(|key| Ended { key, session, by: EndedBy::Limit });
+                    self.tell(ended);
+                    dead.push(hex);
+                }
             }
             self.leave(subject, dead).await?;
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use session_core::{
     Create, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch, Update, Verb, Version,
-    async_trait,
+    Witness, Witnesses, async_trait,
 };
 
 use crate::failure::Failure;
@@ -27,6 +27,7 @@ pub struct RedisStore {
     pub(crate) names: Names,
     pub(crate) timeout: Duration,
     pub(crate) replicas: Option<(u64, Duration)>,
+    pub(crate) witnesses: Witnesses,
     /// After so many commands there are no more: for tests of what a process leaves behind that ends halfway.
     #[cfg(test)]
     pub(crate) fuse: Arc<std::sync::atomic::AtomicUsize>,
@@ -97,6 +98,7 @@ impl RedisStore {
             names: Names::default(),
             timeout: crate::link::CONNECTING * 2,
             replicas: None,
+            witnesses: Witnesses::default(),
             #[cfg(test)]
             fuse: Arc::new(usize::MAX.into()),
         };
@@ -254,5 +256,11 @@ impl SessionStore for RedisStore {
 
     async fn is_revoked(&self, keys: &[StoreKey], subject: Option<&str>, made: Timestamp) -> Result<bool, StoreError> {
         carry_out!(self, IsRevoked: is_revoked / cluster_is_revoked(keys, subject, made))
+    }
+
+    /// Of what a limit ends; of what has expired the server frees by itself nobody hears.
+    fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
+        self.witnesses.add(witness);
+        true
     }
 }

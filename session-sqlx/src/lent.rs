@@ -67,7 +67,7 @@ impl<DB: Database> Drop for Lent<DB> {
 macro_rules! run {
     ($store:expr, |$on:ident| $operation:expr) => {
         again(|| async {
-            let mut lent = Lent::by(&$store.0).await?;
+            let mut lent = Lent::by(&$store.pool).await?;
             let $on = &mut lent;
             let outcome = $operation.await;
             lent.give_back().await;

@@ -1,18 +1,19 @@
 //! The store on MySQL and MariaDB.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Create, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch, Update, Verb, Version,
-    async_trait,
+    Create, Ended, EndedBy, Found, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch,
+    Update, Verb, Version, Witness, Witnesses, async_trait,
 };
 use sqlx::mysql::{MySql, MySqlPool, MySqlRow};
-use sqlx::{Error, query, query_scalar, raw_sql};
+use sqlx::{Error, Row as _, query, query_scalar, raw_sql};
 
 use crate::lent::{Lent, run};
 use crate::shared::{
-    Limit, Listing, again, count, failed, hash, idle, in_batches, integer, is_taken, json, lifetime, loaded, millis,
-    subject_hash,
+    Limit, Listing, again, count, ended, failed, found, hash, idle, in_batches, integer, is_taken, json, lifetime,
+    loaded, millis, subject_hash,
 };
 
 /// So many rows does a sweep delete in one statement.
@@ -50,7 +51,10 @@ const LOCKS: u32 = 256;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct MySqlStore(MySqlPool);
+pub struct MySqlStore {
+    pool: MySqlPool,
+    witnesses: Witnesses,
+}
 
 impl MySqlStore {
     /// A store on the tables of `schema/mysql.sql`.
@@ -64,8 +68,8 @@ impl MySqlStore {
     /// # Ok::<(), sqlx::Error>(()) }).unwrap();
     /// ```
     #[must_use]
-    pub const fn new(pool: MySqlPool) -> Self {
-        Self(pool)
+    pub fn new(pool: MySqlPool) -> Self {
+        Self { pool, witnesses: Witnesses::default() }
     }
 
     /// Makes the tables if they are missing. Doing it twice is fine, and so is doing it on several nodes at once.
@@ -104,13 +108,31 @@ impl MySqlStore {
         };
         in_batches(BATCH, limit, delete).await
     }
+
+    /// Deletes at most `limit` sessions that have expired.
+    async fn take_sessions(&self, limit: usize) -> Result<usize, Error> {
+        if self.witnesses.is_empty() {
+            return self.take(SWEEP, limit).await;
+        }
+        let delete = |batch| async move {
+            let ended = run!(self, |on| take_and_read(on, batch)).await?;
+            let count = ended.len() as u64;
+            self.witnesses.tell(ended);
+            Ok(count)
+        };
+        in_batches(BATCH, limit, delete).await
+    }
 }
 
 #[async_trait]
 impl SessionStore for MySqlStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
+        Ok(self.find(key).await?.live())
+    }
+
+    async fn find(&self, key: &StoreKey) -> Result<Found, StoreError> {
         let row = run!(self, |on| query(LOAD).bind(key.to_hex()).fetch_optional(&mut **on)).await;
-        failed(Verb::Load, row)?.as_ref().map(loaded::<MySqlRow>).transpose()
+        found::<MySqlRow>(failed(Verb::Load, row)?.as_ref())
     }
 
     async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
@@ -121,7 +143,12 @@ impl SessionStore for MySqlStore {
             failed(Verb::Create, run!(self, |on| free(on, FREE, key)).await)?;
             created = create().await;
         }
-        if is_taken(&created) { Ok(Create::Taken) } else { failed(Verb::Create, created) }
+        if is_taken(&created) {
+            return Ok(Create::Taken);
+        }
+        let (created, ended) = failed(Verb::Create, created)?;
+        self.witnesses.tell(ended);
+        Ok(created)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
@@ -148,7 +175,9 @@ impl SessionStore for MySqlStore {
             failed(Verb::Rename, run!(self, |on| free(on, FREE, new)).await)?;
             renamed = rename().await;
         }
-        failed(Verb::Rename, renamed)
+        let (renamed, ended) = failed(Verb::Rename, renamed)?;
+        self.witnesses.tell(ended);
+        Ok(renamed)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
@@ -181,7 +210,7 @@ impl SessionStore for MySqlStore {
         for statement in SWEEP_THE_REST {
             failed(Verb::Sweep, self.take(statement, limit).await)?;
         }
-        failed(Verb::Sweep, self.take(SWEEP, limit).await)
+        failed(Verb::Sweep, self.take_sessions(limit).await)
     }
 
     async fn revoke(&self, key: &StoreKey, keep: Duration) -> Result<bool, StoreError> {
@@ -202,6 +231,11 @@ impl SessionStore for MySqlStore {
         let subject = subject.map(hash);
         failed(Verb::IsRevoked, run!(self, |on| is_revoked(on, keys, subject.as_deref(), made)).await)
     }
+
+    fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
+        self.witnesses.add(witness);
+        true
+    }
 }
 
 /// The store at work.
@@ -212,16 +246,22 @@ async fn migrate(on: &mut On) -> Result<(), Error> {
     Ok(())
 }
 
-async fn create(on: &mut On, key: &StoreKey, record: &Record, limit: Option<&Limit>) -> Result<Create, Error> {
-    let Some(limit) = limit else { return insert(on, key, record).await };
+/// The outcome, and who had to end for it.
+async fn create(
+    on: &mut On,
+    key: &StoreKey,
+    record: &Record,
+    limit: Option<&Limit>,
+) -> Result<(Create, Vec<Ended>), Error> {
+    let Some(limit) = limit else { return Ok((insert(on, key, record).await?, Vec::new())) };
     let beyond = enter(on, limit, key).await?;
     if limit.refuses(&beyond) {
-        return Ok(Create::Full);
+        return Ok((Create::Full, Vec::new()));
     }
     let created = insert(on, key, record).await?;
-    end(on, beyond, limit).await?;
+    let ended = end(on, beyond, limit).await?;
     on.commit().await?;
-    Ok(created)
+    Ok((created, ended))
 }
 
 async fn insert(on: &mut On, key: &StoreKey, record: &Record) -> Result<Create, Error> {
@@ -245,6 +285,7 @@ async fn update(on: &mut On, key: &StoreKey, record: &Record, seen: Version) -> 
     why(on, key, seen, Update::Conflict).await
 }
 
+/// As [`create`].
 async fn rename(
     on: &mut On,
     old: &StoreKey,
@@ -252,13 +293,13 @@ async fn rename(
     record: &Record,
     seen: Version,
     limit: Option<&Limit>,
-) -> Result<Update, Error> {
+) -> Result<(Update, Vec<Ended>), Error> {
     let beyond = match limit {
         Some(limit) => enter(on, limit, old).await?,
         None => Vec::new(),
     };
     if limit.is_some_and(|limit| limit.refuses(&beyond)) {
-        return why(on, old, seen, Update::Full).await;
+        return Ok((why(on, old, seen, Update::Full).await?, Vec::new()));
     }
     if limit.is_none() {
         on.begin("BEGIN").await?;
@@ -271,13 +312,14 @@ async fn rename(
         .execute(&mut **on)
         .await?;
     if remembered.rows_affected() == 0 || !write(on, old, new, record, seen).await? {
-        return why(on, old, seen, Update::Conflict).await;
+        return Ok((why(on, old, seen, Update::Conflict).await?, Vec::new()));
     }
-    if let Some(limit) = limit {
-        end(on, beyond, limit).await?;
-    }
+    let ended = match limit {
+        Some(limit) => end(on, beyond, limit).await?,
+        None => Vec::new(),
+    };
     on.commit().await?;
-    Ok(Update::Updated)
+    Ok((Update::Updated, ended))
 }
 
 async fn write(on: &mut On, old: &StoreKey, new: &StoreKey, record: &Record, seen: Version) -> Result<bool, Error> {
@@ -324,12 +366,25 @@ async fn enter(on: &mut On, limit: &Limit, own: &StoreKey) -> Result<Vec<i64>, E
     query_scalar(BEYOND).bind(&limit.subject).bind(own.to_hex()).bind(limit.others).fetch_all(&mut **on).await
 }
 
-async fn end(on: &mut On, mut beyond: Vec<i64>, limit: &Limit) -> Result<(), Error> {
+async fn end(on: &mut On, mut beyond: Vec<i64>, limit: &Limit) -> Result<Vec<Ended>, Error> {
     beyond.sort_unstable();
+    let mut rows = Vec::new();
     for number in beyond {
+        rows.extend(query(ENDING).bind(number).bind(&limit.subject).fetch_optional(&mut **on).await?);
         query(END).bind(number).bind(&limit.subject).execute(&mut **on).await?;
     }
-    Ok(())
+    Ok(ended(&rows, EndedBy::Limit))
+}
+
+/// A batch of a sweep whose rows somebody wants to know: two statements, because MySQL returns nothing of what it deletes.
+async fn take_and_read(on: &mut On, batch: i64) -> Result<Vec<Ended>, Error> {
+    on.begin("BEGIN").await?;
+    let rows = query(SWEEPING).bind(batch).fetch_all(&mut **on).await?;
+    for row in &rows {
+        query(DELETE_SWEPT).bind(row.try_get::<i64, _>("number")?).execute(&mut **on).await?;
+    }
+    on.commit().await?;
+    Ok(ended(&rows, EndedBy::Deadline))
 }
 
 async fn delete(on: &mut On, key: &StoreKey, subject: Option<&str>) -> Result<bool, Error> {
@@ -380,20 +435,22 @@ async fn is_revoked(on: &mut On, keys: &[StoreKey], subject: Option<&str>, made:
     Ok(false)
 }
 
-/// A statement: texts, and between them the database's clock in milliseconds, and whether a record is alive. The clock is
+/// A statement: texts, and between them the database's clock in milliseconds, whether a record is alive, and what is read of one that is
+/// listed or deleted. The clock is
 /// the same at each place of one statement.
 ///
 /// Sessions are found by their key, their number or their subject alone, and `+ 0` and `COALESCE` hide their other columns
 /// from the optimizer. In a small table it may take the index on the deadline else, and lock everybody's rows.
 macro_rules! sql {
     (@now) => { "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000" };
+    (@row) => { concat!("`key`, version, created_at, seen_at, expires_at, record, ", sql!(@now), " AS now") };
     (@live) => { concat!("expires_at + 0 > ", sql!(@now)) };
     (@$text:literal) => { $text };
     ($($part:tt)+) => { concat!($(sql!(@$part)),+) };
 }
 
 const LOAD: &str = sql!(
-    "SELECT version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions WHERE `key` = ? AND " live
+    "SELECT version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions WHERE `key` = ?"
 );
 
 const CREATE: &str = sql!(
@@ -432,6 +489,11 @@ const BEYOND: &str = sql!(
      ORDER BY created_at DESC, number DESC LIMIT 1000000 OFFSET ?"
 );
 
+/// Locks what is about to be deleted, and reads it.
+const ENDING: &str = sql!(
+    "SELECT " row " FROM sessions WHERE number = ? AND COALESCE(subject_hash, '') = ? FOR UPDATE"
+);
+
 const END: &str = "DELETE FROM sessions WHERE number = ? AND COALESCE(subject_hash, '') = ?";
 
 const DELETE: &str =
@@ -443,7 +505,7 @@ const DELETE_NUMBER: &str =
     sql!("DELETE FROM sessions WHERE number = ? AND (? IS NULL OR COALESCE(subject_hash, '') = ?) AND " live);
 
 const LIST: &str = sql!(
-    "SELECT number, `key`, version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions
+    "SELECT number, " row " FROM sessions
      WHERE subject_hash = ? AND " live " AND (created_at, number) < (?, ?)
      ORDER BY created_at DESC, number DESC LIMIT ?"
 );
@@ -463,6 +525,14 @@ macro_rules! sweep {
 }
 
 const SWEEP: &str = sweep!("sessions", "expires_at");
+
+/// What somebody else holds is left to him.
+const SWEEPING: &str = sql!(
+    "SELECT number, " row " FROM sessions WHERE expires_at <= " now "
+     ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED"
+);
+
+const DELETE_SWEPT: &str = "DELETE FROM sessions WHERE number = ?";
 
 const SWEEP_THE_REST: [&str; 3] = [
     sweep!("session_renames", "until"),

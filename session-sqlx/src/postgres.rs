@@ -1,18 +1,19 @@
 //! The store on PostgreSQL.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Create, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch, Update, Verb, Version,
-    async_trait,
+    Create, Ended, EndedBy, Found, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch,
+    Update, Verb, Version, Witness, Witnesses, async_trait,
 };
 use sqlx::postgres::{PgPool, PgQueryResult, PgRow, Postgres};
 use sqlx::{Error, query, query_scalar, raw_sql};
 
 use crate::lent::{Lent, run};
 use crate::shared::{
-    Limit, Listing, again, count, failed, hash, idle, in_batches, integer, is_taken, json, lifetime, loaded, millis,
-    subject_hash,
+    Limit, Listing, again, count, ended, failed, found, hash, idle, in_batches, integer, is_taken, json, lifetime,
+    loaded, millis, subject_hash,
 };
 
 /// So many rows does a sweep delete in one statement.
@@ -52,7 +53,10 @@ const LOCKS: i32 = 0x7365_7373;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct PostgresStore(PgPool);
+pub struct PostgresStore {
+    pool: PgPool,
+    witnesses: Witnesses,
+}
 
 impl PostgresStore {
     /// A store on the tables of `schema/postgres.sql`.
@@ -66,8 +70,8 @@ impl PostgresStore {
     /// # Ok::<(), sqlx::Error>(()) }).unwrap();
     /// ```
     #[must_use]
-    pub const fn new(pool: PgPool) -> Self {
-        Self(pool)
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool, witnesses: Witnesses::default() }
     }
 
     /// Makes the tables if they are missing. Doing it twice is fine, and so is doing it on several nodes at once.
@@ -106,18 +110,38 @@ impl PostgresStore {
         };
         in_batches(BATCH, limit, delete).await
     }
+
+    /// Deletes at most `limit` sessions that have expired.
+    async fn take_sessions(&self, limit: usize) -> Result<usize, Error> {
+        if self.witnesses.is_empty() {
+            return self.take(SWEEP, limit).await;
+        }
+        let delete = |batch| async move {
+            let rows = run!(self, |on| query(SWEEP_AND_READ).bind(batch).fetch_all(&mut **on)).await?;
+            self.witnesses.tell(ended(&rows, EndedBy::Deadline));
+            Ok(rows.len() as u64)
+        };
+        in_batches(BATCH, limit, delete).await
+    }
 }
 
 #[async_trait]
 impl SessionStore for PostgresStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
+        Ok(self.find(key).await?.live())
+    }
+
+    async fn find(&self, key: &StoreKey) -> Result<Found, StoreError> {
         let row = run!(self, |on| query(LOAD).bind(key.to_hex()).fetch_optional(&mut **on)).await;
-        failed(Verb::Load, row)?.as_ref().map(loaded::<PgRow>).transpose()
+        found::<PgRow>(failed(Verb::Load, row)?.as_ref())
     }
 
     async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
         let limit = Limit::of(record, limit);
-        failed(Verb::Create, run!(self, |on| create(on, key, record, limit.as_ref())).await)
+        let created = run!(self, |on| create(on, key, record, limit.as_ref())).await;
+        let (created, ended) = failed(Verb::Create, created)?;
+        self.witnesses.tell(ended);
+        Ok(created)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
@@ -144,7 +168,9 @@ impl SessionStore for PostgresStore {
             failed(Verb::Rename, run!(self, |on| free(on, new)).await)?;
             renamed = rename().await;
         }
-        failed(Verb::Rename, renamed)
+        let (renamed, ended) = failed(Verb::Rename, renamed)?;
+        self.witnesses.tell(ended);
+        Ok(renamed)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
@@ -177,7 +203,7 @@ impl SessionStore for PostgresStore {
         for statement in SWEEP_THE_REST {
             failed(Verb::Sweep, self.take(statement, limit).await)?;
         }
-        failed(Verb::Sweep, self.take(SWEEP, limit).await)
+        failed(Verb::Sweep, self.take_sessions(limit).await)
     }
 
     async fn revoke(&self, key: &StoreKey, keep: Duration) -> Result<bool, StoreError> {
@@ -197,6 +223,11 @@ impl SessionStore for PostgresStore {
         let ask = || query_scalar(IS_REVOKED).bind(&keys).bind(&subject).bind(made);
         failed(Verb::IsRevoked, run!(self, |on| ask().fetch_one(&mut **on)).await)
     }
+
+    fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
+        self.witnesses.add(witness);
+        true
+    }
 }
 
 /// The store at work.
@@ -210,11 +241,17 @@ async fn migrate(on: &mut On) -> Result<(), Error> {
     on.commit().await
 }
 
-async fn create(on: &mut On, key: &StoreKey, record: &Record, limit: Option<&Limit>) -> Result<Create, Error> {
-    let Some(limit) = limit else { return insert(on, key, record).await };
+/// The outcome, and who had to end for it.
+async fn create(
+    on: &mut On,
+    key: &StoreKey,
+    record: &Record,
+    limit: Option<&Limit>,
+) -> Result<(Create, Vec<Ended>), Error> {
+    let Some(limit) = limit else { return Ok((insert(on, key, record).await?, Vec::new())) };
     let beyond = enter(on, limit, key).await?;
     if limit.refuses(&beyond) {
-        return Ok(Create::Full);
+        return Ok((Create::Full, Vec::new()));
     }
     let created = insert(on, key, record).await?;
     if created == Create::Created {
@@ -250,6 +287,7 @@ async fn update(on: &mut On, key: &StoreKey, record: &Record, seen: Version) -> 
     written(on, updated, key, seen).await
 }
 
+/// As [`create`].
 async fn rename(
     on: &mut On,
     old: &StoreKey,
@@ -257,19 +295,17 @@ async fn rename(
     record: &Record,
     seen: Version,
     limit: Option<&Limit>,
-) -> Result<Update, Error> {
-    let Some(limit) = limit else { return replace(on, old, new, record, seen).await };
+) -> Result<(Update, Vec<Ended>), Error> {
+    let Some(limit) = limit else { return Ok((replace(on, old, new, record, seen).await?, Vec::new())) };
     let beyond = enter(on, limit, old).await?;
     if limit.refuses(&beyond) {
-        return why(on, old, seen, Update::Full).await;
+        return Ok((why(on, old, seen, Update::Full).await?, Vec::new()));
     }
     lock(on, &beyond, old).await?;
     let renamed = replace(on, old, new, record, seen).await?;
-    if renamed == Update::Updated {
-        end(on, &beyond, limit).await?;
-    }
+    let ended = if renamed == Update::Updated { end(on, &beyond, limit).await? } else { Vec::new() };
     on.commit().await?;
-    Ok(renamed)
+    Ok((renamed, ended))
 }
 
 async fn replace(on: &mut On, old: &StoreKey, new: &StoreKey, record: &Record, seen: Version) -> Result<Update, Error> {
@@ -326,11 +362,12 @@ async fn lock(on: &mut On, beyond: &[i64], own: &StoreKey) -> Result<(), Error> 
     Ok(())
 }
 
-async fn end(on: &mut On, beyond: &[i64], limit: &Limit) -> Result<(), Error> {
-    if !beyond.is_empty() {
-        query(END).bind(beyond).bind(&limit.subject).execute(&mut **on).await?;
+async fn end(on: &mut On, beyond: &[i64], limit: &Limit) -> Result<Vec<Ended>, Error> {
+    if beyond.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let rows = query(END).bind(beyond).bind(&limit.subject).fetch_all(&mut **on).await?;
+    Ok(ended(&rows, EndedBy::Limit))
 }
 
 async fn delete(on: &mut On, key: &StoreKey, subject: Option<&str>) -> Result<bool, Error> {
@@ -354,17 +391,19 @@ async fn revoke(on: &mut On, key: &StoreKey, keep: Duration) -> Result<bool, Err
     Ok(false)
 }
 
-/// A statement: texts, and between them the database's clock in milliseconds, and whether a record is alive. The clock is that
+/// A statement: texts, and between them the database's clock in milliseconds, whether a record is alive, and what is read of one that is
+/// listed or deleted. The clock is that
 /// of the statement: the same at each place of it, and not that of the transaction, which may have waited for its turn.
 macro_rules! sql {
     (@now) => { "floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint" };
+    (@row) => { concat!("key, version, created_at, seen_at, expires_at, record, ", sql!(@now), " AS now") };
     (@live) => { concat!("expires_at > ", sql!(@now)) };
     (@$text:literal) => { $text };
     ($($part:tt)+) => { concat!($(sql!(@$part)),+) };
 }
 
 const LOAD: &str = sql!(
-    "SELECT version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions WHERE key = $1 AND " live
+    "SELECT version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions WHERE key = $1"
 );
 
 /// An expired record gives its place up.
@@ -414,7 +453,7 @@ const BEYOND: &str = sql!(
 
 const LOCK: &str = "SELECT number FROM sessions WHERE number = ANY ($1) OR key = $2 ORDER BY number FOR UPDATE";
 
-const END: &str = "DELETE FROM sessions WHERE number = ANY ($1) AND subject_hash = $2";
+const END: &str = sql!("DELETE FROM sessions WHERE number = ANY ($1) AND subject_hash = $2 RETURNING " row);
 
 const DELETE: &str = sql!(
     "DELETE FROM sessions WHERE " live " AND ($2::text IS NULL OR subject_hash = $2) AND (key = $1 OR number =
@@ -422,7 +461,7 @@ const DELETE: &str = sql!(
 );
 
 const LIST: &str = sql!(
-    "SELECT number, key, version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions
+    "SELECT number, " row " FROM sessions
      WHERE subject_hash = $1 AND " live " AND (created_at, number) < ($2, $3)
      ORDER BY created_at DESC, number DESC LIMIT $4"
 );
@@ -440,17 +479,19 @@ const DELETE_ALL: &str = sql!(
 
 /// Several nodes at once take different rows, and none waits for another.
 macro_rules! sweep {
-    ($table:literal, $key:literal, $deadline:literal) => {
+    ($table:literal, $key:literal, $deadline:literal $(, $returning:tt)*) => {
         sql!(
             "WITH over AS MATERIALIZED (SELECT " $key " FROM " $table " WHERE " $deadline " <= " now "
                  ORDER BY " $deadline " LIMIT $1 FOR UPDATE SKIP LOCKED)
              DELETE FROM " $table " AS swept USING over WHERE swept." $key " = over." $key "
-             AND swept." $deadline " <= " now
+             AND swept." $deadline " <= " now $($returning)*
         )
     };
 }
 
 const SWEEP: &str = sweep!("sessions", "number", "expires_at");
+
+const SWEEP_AND_READ: &str = sweep!("sessions", "number", "expires_at", " RETURNING ", row);
 
 const SWEEP_THE_REST: [&str; 3] = [
     sweep!("session_renames", "former", "until"),

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::{Count, Loaded, Place, Record, StoreError, StoreKey, SubjectLimit, Times, Timestamp, Verb, Version};
+use session_core::{
+    Count, Ended, EndedBy, Found, Loaded, Place, Record, StoreError, StoreKey, SubjectLimit, Times, Timestamp, Verb,
+    Version,
+};
 use sha2::{Digest as _, Sha256};
 use sqlx::{ColumnIndex, Decode, Error, Row, Type};
 use tokio::time::sleep;
@@ -109,16 +112,46 @@ where
     &'r str: Decode<'r, R::Database> + Type<R::Database>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let number = |column| row.try_get(column).map(|number: i64| u64::try_from(number).unwrap_or(0));
-    let time = |column| number(column).map(Timestamp::from_millis);
-    let columns = || {
-        let times = Times { created: time("created_at")?, seen: time("seen_at")?, expires: time("expires_at")? };
-        Ok::<_, Error>((times, number("version")?, time("now")?))
-    };
-    let (times, version, now) = columns().map_err(|error| Verb::Load.failed(error))?;
+    let (times, now) = dated(row)?;
+    let version = row.try_get("version").map(|number: i64| u64::try_from(number).unwrap_or(0));
+    let version = version.map_err(|error| Verb::Load.failed(error))?;
     let json: &str = row.try_get("record").map_err(StoreError::unreadable)?;
     let record = Record::from_json(json.as_bytes()).map_err(StoreError::unreadable)?;
     Ok(Loaded { record, version: Version::from_u64(version), times, now })
+}
+
+/// What a row of a session is, live or not.
+pub(crate) fn found<'r, R: Row>(row: Option<&'r R>) -> Result<Found, StoreError>
+where
+    &'static str: ColumnIndex<R>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let Some(row) = row else { return Ok(Found::Absent) };
+    let (times, now) = dated(row)?;
+    Ok(if times.is_over(now) { Found::Expired } else { Found::Live(loaded(row)?) })
+}
+
+fn dated<'r, R: Row>(row: &'r R) -> Result<(Times, Timestamp), StoreError>
+where
+    &'static str: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let time = |column| {
+        let number = row.try_get(column).map(|number: i64| u64::try_from(number).unwrap_or(0));
+        number.map(Timestamp::from_millis).map_err(|error| Verb::Load.failed(error))
+    };
+    Ok((Times { created: time("created_at")?, seen: time("seen_at")?, expires: time("expires_at")? }, time("now")?))
+}
+
+/// The sessions in rows of `key` and what [`loaded`] needs, which have been deleted.
+pub(crate) fn ended<'r, R: Row>(rows: &'r [R], by: EndedBy) -> Vec<Ended>
+where
+    &'static str: ColumnIndex<R>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    rows.iter().filter_map(|row| Some(Ended { key: key(row)?, session: loaded(row).ok(), by })).collect()
 }
 
 /// What a row of `entries, last, live, with_subject, bytes` says of a stretch of at most `most` sessions, and where the next one

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Create, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch, Update, Verb, Version,
-    async_trait,
+    Create, Ended, EndedBy, Found, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch,
+    Update, Verb, Version, Witness, Witnesses, async_trait,
 };
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteRow, SqliteSynchronous,
@@ -16,8 +16,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::shared::{
-    Limit, Listing, again, count, failed, hash, idle, in_batches, integer, is_taken, json, lifetime, loaded, millis,
-    subject_hash,
+    Limit, Listing, again, count, ended, failed, found, hash, idle, in_batches, integer, is_taken, json, lifetime,
+    millis, subject_hash,
 };
 
 /// So many rows does a sweep delete in one statement, for about a millisecond: nobody else writes meanwhile.
@@ -44,6 +44,7 @@ pub struct SqliteStore {
     pool: SqlitePool,
     /// Who writes has its permit.
     turn: Arc<Semaphore>,
+    witnesses: Witnesses,
 }
 
 /// Reads on a connection of the store's pool.
@@ -83,7 +84,7 @@ impl SqliteStore {
     /// ```
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
-        Self { pool, turn: Arc::new(Semaphore::new(1)) }
+        Self { pool, turn: Arc::new(Semaphore::new(1)), witnesses: Witnesses::default() }
     }
 
     /// What suits sessions in a file: created if it is missing, a write-ahead log so that reading never waits for writing,
@@ -149,6 +150,20 @@ impl SqliteStore {
         in_batches(BATCH, limit, delete).await
     }
 
+    /// Deletes at most `limit` sessions that have expired.
+    async fn take_sessions(&self, limit: usize) -> Result<usize, Error> {
+        if self.witnesses.is_empty() {
+            return self.take(SWEEP, limit).await;
+        }
+        let delete = |batch| async move {
+            let rows = writing!(self, |on| query(SWEEP_AND_READ).bind(batch).fetch_all(on)).await?;
+            self.checkpoint().await?;
+            self.witnesses.tell(ended(&rows, EndedBy::Deadline));
+            Ok(rows.len() as u64)
+        };
+        in_batches(BATCH, limit, delete).await
+    }
+
     /// Gives unused pages back, as many as records may be swept at most, if they are more than a quarter of the file.
     async fn shrink(&self, limit: usize) -> Result<(), Error> {
         in_batches(BATCH, limit, |batch| async move {
@@ -178,13 +193,20 @@ impl SqliteStore {
 #[async_trait]
 impl SessionStore for SqliteStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
+        Ok(self.find(key).await?.live())
+    }
+
+    async fn find(&self, key: &StoreKey) -> Result<Found, StoreError> {
         let row = reading!(self, |on| query(LOAD).bind(key.to_hex()).fetch_optional(on)).await;
-        failed(Verb::Load, row)?.as_ref().map(loaded::<SqliteRow>).transpose()
+        found::<SqliteRow>(failed(Verb::Load, row)?.as_ref())
     }
 
     async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
         let limit = Limit::of(record, limit);
-        failed(Verb::Create, writing!(self, |on| create(on, key, record, limit.as_ref())).await)
+        let created = writing!(self, |on| create(on, key, record, limit.as_ref())).await;
+        let (created, ended) = failed(Verb::Create, created)?;
+        self.witnesses.tell(ended);
+        Ok(created)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
@@ -211,7 +233,9 @@ impl SessionStore for SqliteStore {
             failed(Verb::Rename, writing!(self, |on| free(on, new)).await)?;
             renamed = rename().await;
         }
-        failed(Verb::Rename, renamed)
+        let (renamed, ended) = failed(Verb::Rename, renamed)?;
+        self.witnesses.tell(ended);
+        Ok(renamed)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
@@ -244,7 +268,7 @@ impl SessionStore for SqliteStore {
         for statement in SWEEP_THE_REST {
             failed(Verb::Sweep, self.take(statement, limit).await)?;
         }
-        let swept = failed(Verb::Sweep, self.take(SWEEP, limit).await)?;
+        let swept = failed(Verb::Sweep, self.take_sessions(limit).await)?;
         failed(Verb::Sweep, self.shrink(limit).await)?;
         Ok(swept)
     }
@@ -263,6 +287,11 @@ impl SessionStore for SqliteStore {
     async fn is_revoked(&self, keys: &[StoreKey], subject: Option<&str>, made: Timestamp) -> Result<bool, StoreError> {
         let subject = subject.map(hash);
         failed(Verb::IsRevoked, reading!(self, |on| is_revoked(on, keys, subject.as_deref(), made)).await)
+    }
+
+    fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
+        self.witnesses.add(witness);
+        true
     }
 }
 
@@ -285,20 +314,24 @@ async fn begin(on: &mut On) -> Result<Transaction<'_, Sqlite>, Error> {
     on.begin_with("BEGIN IMMEDIATE").await
 }
 
-async fn create(on: &mut On, key: &StoreKey, record: &Record, limit: Option<&Limit>) -> Result<Create, Error> {
-    let Some(limit) = limit else { return insert(on, key, record).await };
+/// The outcome, and who had to end for it.
+async fn create(
+    on: &mut On,
+    key: &StoreKey,
+    record: &Record,
+    limit: Option<&Limit>,
+) -> Result<(Create, Vec<Ended>), Error> {
+    let Some(limit) = limit else { return Ok((insert(on, key, record).await?, Vec::new())) };
     let mut on = begin(on).await?;
     let beyond = beyond(&mut on, limit, key).await?;
     if limit.refuses(&beyond) {
         on.rollback().await?;
-        return Ok(Create::Full);
+        return Ok((Create::Full, Vec::new()));
     }
     let created = insert(&mut on, key, record).await?;
-    if created == Create::Created {
-        end(&mut on, &beyond).await?;
-    }
+    let ended = if created == Create::Created { end(&mut on, &beyond).await? } else { Vec::new() };
     on.commit().await?;
-    Ok(created)
+    Ok((created, ended))
 }
 
 async fn insert(on: &mut On, key: &StoreKey, record: &Record) -> Result<Create, Error> {
@@ -317,6 +350,7 @@ async fn update(on: &mut On, key: &StoreKey, record: &Record, seen: Version) -> 
     write(on, key, key, record, seen).await
 }
 
+/// As [`create`].
 async fn rename(
     on: &mut On,
     old: &StoreKey,
@@ -324,21 +358,19 @@ async fn rename(
     record: &Record,
     seen: Version,
     limit: Option<&Limit>,
-) -> Result<Update, Error> {
-    let Some(limit) = limit else { return write(on, old, new, record, seen).await };
+) -> Result<(Update, Vec<Ended>), Error> {
+    let Some(limit) = limit else { return Ok((write(on, old, new, record, seen).await?, Vec::new())) };
     let mut on = begin(on).await?;
     let beyond = beyond(&mut on, limit, old).await?;
     if limit.refuses(&beyond) {
         let why = why(&mut on, old, seen, Update::Full).await?;
         on.rollback().await?;
-        return Ok(why);
+        return Ok((why, Vec::new()));
     }
     let renamed = write(&mut on, old, new, record, seen).await?;
-    if renamed == Update::Updated {
-        end(&mut on, &beyond).await?;
-    }
+    let ended = if renamed == Update::Updated { end(&mut on, &beyond).await? } else { Vec::new() };
     on.commit().await?;
-    Ok(renamed)
+    Ok((renamed, ended))
 }
 
 async fn write(on: &mut On, old: &StoreKey, new: &StoreKey, record: &Record, seen: Version) -> Result<Update, Error> {
@@ -379,11 +411,12 @@ async fn beyond(on: &mut On, limit: &Limit, own: &StoreKey) -> Result<Vec<i64>, 
     query_scalar(BEYOND).bind(&limit.subject).bind(own.to_hex()).bind(limit.others).fetch_all(on).await
 }
 
-async fn end(on: &mut On, beyond: &[i64]) -> Result<(), Error> {
+async fn end(on: &mut On, beyond: &[i64]) -> Result<Vec<Ended>, Error> {
+    let mut rows = Vec::new();
     for number in beyond {
-        query(END).bind(number).execute(&mut *on).await?;
+        rows.extend(query(END).bind(number).fetch_optional(&mut *on).await?);
     }
-    Ok(())
+    Ok(ended(&rows, EndedBy::Limit))
 }
 
 async fn delete(on: &mut On, key: &StoreKey, subject: Option<&str>) -> Result<bool, Error> {
@@ -415,17 +448,19 @@ async fn is_revoked(on: &mut On, keys: &[StoreKey], subject: Option<&str>, made:
     Ok(false)
 }
 
-/// A statement: texts, and between them the database's clock in milliseconds, and whether a record is alive. The clock is
+/// A statement: texts, and between them the database's clock in milliseconds, whether a record is alive, and what is read of one that is
+/// deleted. The clock is
 /// the same at each place of one statement.
 macro_rules! sql {
     (@now) => { "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)" };
+    (@row) => { concat!("key, version, created_at, seen_at, expires_at, record, ", sql!(@now), " AS now") };
     (@live) => { concat!("expires_at > ", sql!(@now)) };
     (@$text:literal) => { $text };
     ($($part:tt)+) => { concat!($(sql!(@$part)),+) };
 }
 
 const LOAD: &str = sql!(
-    "SELECT version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions WHERE key = ?1 AND " live
+    "SELECT version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions WHERE key = ?1"
 );
 
 /// An expired record gives its place up.
@@ -460,7 +495,7 @@ const BEYOND: &str = sql!(
      ORDER BY created_at DESC, number DESC LIMIT -1 OFFSET ?3"
 );
 
-const END: &str = "DELETE FROM sessions WHERE number = ?1";
+const END: &str = sql!("DELETE FROM sessions WHERE number = ?1 RETURNING " row);
 
 const DELETE: &str = sql!(
     "DELETE FROM sessions WHERE " live " AND (?2 IS NULL OR subject_hash = ?2) AND (key = ?1 OR number =
@@ -468,7 +503,7 @@ const DELETE: &str = sql!(
 );
 
 const LIST: &str = sql!(
-    "SELECT number, key, version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions
+    "SELECT number, " row " FROM sessions
      WHERE subject_hash = ?1 AND " live " AND (created_at, number) < (?2, ?3)
      ORDER BY created_at DESC, number DESC LIMIT ?4"
 );
@@ -490,6 +525,11 @@ macro_rules! sweep {
 }
 
 const SWEEP: &str = sweep!("sessions", "number", "expires_at");
+
+const SWEEP_AND_READ: &str = sql!(
+    "DELETE FROM sessions WHERE number IN (SELECT number FROM sessions WHERE expires_at <= " now "
+     ORDER BY expires_at LIMIT ?1) RETURNING " row
+);
 
 const SWEEP_THE_REST: [&str; 3] = [
     sweep!("session_renames", "former", "until"),

@@ -9,6 +9,7 @@
 //! # });
 //! ```
 
+mod ended;
 mod limit;
 mod race;
 mod revocation;
@@ -172,6 +173,11 @@ sentences! {
     revocation::of_many_revocations_of_one_key_one_is_news,
     revocation::of_many_revocations_of_a_subject_the_latest_moment_counts,
     revocation::sweeping_leaves_the_revocations_that_hold_and_counts_none,
+    ended::whom_a_limit_ends_is_told_once_as_it_was,
+    ended::of_many_logins_at_once_whoever_a_limit_ends_is_told_once,
+    ended::what_is_swept_is_told_once_as_it_was,
+    ended::who_watches_no_longer_is_told_nothing,
+    ended::finding_says_what_loading_says_and_no_more_than_is_so,
 }
 
 /// A key that no other sentence has, also not in a store that several of them share.
@@ -368,6 +374,6 @@ fn sound<T>(outcome: Result<T, StoreError>) -> T {
 }
 
 /// Waits for a task; its panic is ours.
-async fn ended<T>(task: JoinHandle<T>) -> T {
+async fn finished<T>(task: JoinHandle<T>) -> T {
     task.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }

@@ -60,7 +60,7 @@ fn every_sentence_finds_its_faults() {
 }
 
 /// Each sentence, and what it has to find.
-const FINDS: [(&str, &[Fault]); 87] = [
+const FINDS: [(&str, &[Fault]); 92] = [
     ("what_is_absent_is_absent_in_every_verb", &[Fault::RenameCreates]),
     ("what_was_created_is_loaded", &[Fault::ForgetsEverything]),
     ("a_taken_key_is_refused_and_left_as_it_is", &[Fault::CreateOverwrites]),
@@ -157,4 +157,12 @@ const FINDS: [(&str, &[Fault]); 87] = [
         "sweeping_leaves_the_revocations_that_hold_and_counts_none",
         &[Fault::SweepsRevocations, Fault::SweepCountsRevocations],
     ),
+    ("whom_a_limit_ends_is_told_once_as_it_was", &[Fault::TellsNobody, Fault::TellsNoData, Fault::TellsTwice]),
+    ("of_many_logins_at_once_whoever_a_limit_ends_is_told_once", &[Fault::TellsNobody, Fault::TellsTwice]),
+    (
+        "what_is_swept_is_told_once_as_it_was",
+        &[Fault::TellsNobody, Fault::TellsNoData, Fault::TellsTwice, Fault::SweepCountsTwice],
+    ),
+    ("who_watches_no_longer_is_told_nothing", &[Fault::KeepsItsWitnesses]),
+    ("finding_says_what_loading_says_and_no_more_than_is_so", &[Fault::FindsTheExpired, Fault::FindsTheAbsent]),
 ];

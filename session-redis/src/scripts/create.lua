@@ -1,6 +1,6 @@
--- ARGV: the record, the key, what to do at the limit (`none`, `oldest` or `refuse`), the limit.
+-- ARGV: the record, the key, what to do at the limit (`none`, `oldest` or `refuse`), the limit. Says who had to end.
 local now, session = clock(), given()
-local hex, rule, most = ARGV[6], ARGV[7], tonumber(ARGV[8])
+local hex, rule, most, ended = ARGV[6], ARGV[7], tonumber(ARGV[8]), {}
 if not is_free(look(KEYS[1], now)) then
   return { 'taken' }
 end
@@ -11,10 +11,10 @@ if session.subject then
     if rule == 'refuse' and #excess > 0 then
       return { 'full' }
     end
-    end_all(session.subject, excess)
+    ended = end_all(session.subject, excess, now)
   end
   prune(session.subject, now)
   enter(index_key(session.subject), hex, now, now, session.lifetime)
 end
 write(KEYS[1], session)
-return { 'created' }
+return { 'created', ended }

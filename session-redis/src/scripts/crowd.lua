@@ -27,7 +27,7 @@ local function too_many(subject, most, now, one, other)
     if hex ~= one and hex ~= other then
       local found = belongs(hex, subject, now)
       if found then
-        live[#live + 1] = { hex = hex, created = found.created }
+        live[#live + 1] = { hex = hex, created = found.created, found = found }
       else
         leave(index, hex)
       end
@@ -42,9 +42,13 @@ local function too_many(subject, most, now, one, other)
   return live
 end
 
-local function end_all(subject, sessions)
-  for _, session in ipairs(sessions) do
+-- Says how they were.
+local function end_all(subject, sessions, now)
+  local ended = {}
+  for place, session in ipairs(sessions) do
+    ended[place] = shown(session_key(session.hex), session.hex, session.found, now)
     redis.call('DEL', session_key(session.hex))
     leave(index_key(subject), session.hex)
   end
+  return ended
 end

@@ -60,6 +60,13 @@ local function look(key, now)
   return session
 end
 
+-- A session as a list of it shows it, after whatever says which one it is.
+local function shown(key, hex, session, now)
+  return {
+    hex, redis.call('HGET', key, 'record'), session.version, session.created, session.seen, expires(session), now,
+  }
+end
+
 -- A new session goes where there is nothing, or a pointer that has to give way.
 local function is_free(found)
   return found.state == 'absent' or found.state == 'moved'

@@ -1,4 +1,5 @@
--- ARGV: the record, the version that was seen, the next one, the old key, the new key, what to do at the limit, the limit.
+-- ARGV: the record, the version that was seen, the next one, the old key, the new key, what to do at the limit, the limit. Says
+-- who had to end.
 local now, session = clock(), given()
 local seen, next_version, old, new, rule, most = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
 local found = look(KEYS[1], now)
@@ -7,7 +8,7 @@ if found.state ~= 'live' then
 elseif found.version ~= seen then
   return { 'conflict' }
 end
-local excess = {}
+local excess, ended = {}, {}
 if session.subject and rule ~= 'none' then
   excess = too_many(session.subject, most, now, old, new)
   if rule == 'refuse' and #excess > 0 then
@@ -19,7 +20,7 @@ if not is_free(look(KEYS[2], now)) then
 end
 session.version, session.created, session.seen = next_version, found.created, now
 if session.subject then
-  end_all(session.subject, excess)
+  ended = end_all(session.subject, excess, now)
   prune(session.subject, now)
   enter(index_key(session.subject), new, session.created, now, session.lifetime)
 end
@@ -28,4 +29,4 @@ if found.subject then
 end
 write(KEYS[2], session)
 point(KEYS[1], new, found, session)
-return { 'updated' }
+return { 'updated', ended }

@@ -6,9 +6,7 @@ local sessions = {}
 for _, hex in ipairs(listed) do
   local found = #sessions < most and belongs(hex, subject, now)
   if found then
-    sessions[#sessions + 1] = {
-      hex, redis.call('HGET', session_key(hex), 'record'), found.version, found.created, found.seen, expires(found), now,
-    }
+    sessions[#sessions + 1] = shown(session_key(hex), hex, found, now)
   end
 end
 return { 'listed', #listed, sessions }

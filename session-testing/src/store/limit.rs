@@ -211,7 +211,7 @@ async fn logins(
     });
     let mut outcomes = Vec::new();
     for task in tasks.collect::<Vec<_>>() {
-        outcomes.push(ended(task).await);
+        outcomes.push(finished(task).await);
     }
     outcomes
 }
@@ -238,7 +238,7 @@ pub(super) async fn of_two_hundred_logins_at_once_none_slips_past_the_limit(stor
     let (stop, watching) = watch(&store, &ada, 5);
     let outcomes = logins(&store, &ada, end_oldest(5), 200).await;
     stop.store(true, Ordering::SeqCst);
-    ended(watching).await;
+    finished(watching).await;
     let listed = store.keys_of(&ada).await;
     assert_eq!(listed.len(), 5);
     for (key, outcome) in outcomes {
@@ -252,7 +252,7 @@ pub(super) async fn of_many_logins_at_once_as_many_get_in_as_may(store: Arc<impl
     let (stop, watching) = watch(&store, &ada, 5);
     let outcomes = logins(&store, &ada, refuse(5), 60).await;
     stop.store(true, Ordering::SeqCst);
-    ended(watching).await;
+    finished(watching).await;
     let listed = store.keys_of(&ada).await;
     assert_eq!(listed.len(), 5);
     for (key, outcome) in outcomes {
@@ -273,7 +273,7 @@ pub(super) async fn sessions_that_change_places_are_not_in_each_others_way(store
         };
         let changes = [change(hers, bob.clone()), change(his, ada.clone())];
         for change in changes {
-            let outcome = ended(change).await;
+            let outcome = finished(change).await;
             // With one place each, who comes first ends the other.
             assert!(outcome == Update::Updated || limit == end_oldest(1) && outcome == Update::Gone, "{outcome:?}");
         }

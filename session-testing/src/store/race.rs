@@ -27,7 +27,7 @@ pub(super) async fn a_thousand_records_at_once_are_all_there(store: Arc<impl Ses
         })
     });
     for (n, task) in tasks.collect::<Vec<_>>().into_iter().enumerate() {
-        let key = ended(task).await;
+        let key = finished(task).await;
         assert_eq!(number(&store.loaded(&key).await.record), n as u64);
     }
 }
@@ -42,7 +42,7 @@ pub(super) async fn of_many_creators_of_one_key_one_wins(store: Arc<impl Session
         });
         let mut winners = Vec::new();
         for task in tasks.collect::<Vec<_>>() {
-            let (n, outcome) = ended(task).await;
+            let (n, outcome) = finished(task).await;
             winners.extend((outcome == Create::Created).then_some(n));
         }
         assert_eq!(winners, [number(&store.loaded(&key).await.record)]);
@@ -60,7 +60,7 @@ pub(super) async fn fifty_writers_of_one_record_lose_nothing(store: Arc<impl Ses
         })
     });
     for task in tasks.collect::<Vec<_>>() {
-        ended(task).await;
+        finished(task).await;
     }
     let loaded = store.loaded(&key).await;
     assert_eq!((number(&loaded.record), loaded.version.as_u64()), (100, 101));
@@ -113,7 +113,7 @@ pub(super) async fn nothing_brings_back_what_was_deleted(store: Arc<impl Session
             yield_now().await;
         }
         for writer in writers {
-            ended(writer).await;
+            finished(writer).await;
         }
         assert!(!store.is_live(&key).await);
     }
@@ -129,7 +129,7 @@ pub(super) async fn of_many_renames_one_wins(store: Arc<impl SessionStore>) {
         });
         let mut winners = 0;
         for task in tasks.collect::<Vec<_>>() {
-            let (n, new, outcome) = ended(task).await;
+            let (n, new, outcome) = finished(task).await;
             assert_ne!(outcome, Update::Conflict, "the one that won has taken the record away");
             let live = store.load(&new).await.map(|loaded| number(&loaded.record));
             assert_eq!(live, (outcome == Update::Updated).then_some(n));
@@ -150,7 +150,7 @@ pub(super) async fn a_rename_against_a_delete_leaves_neither_alive(store: Arc<im
         }
         store.delete(&old).await;
         assert!(!store.is_live(&old).await, "a record was alive after its deletion was acknowledged");
-        let outcome = ended(renaming).await;
+        let outcome = finished(renaming).await;
         assert_ne!(outcome, Update::Conflict);
         assert!(!store.is_live(&old).await);
         assert!(!store.is_live(&new).await, "it lives on under its new key; the rename said {outcome:?}");
@@ -168,8 +168,8 @@ pub(super) async fn a_rename_against_a_writer_loses_neither(store: Arc<impl Sess
             yield_now().await;
         }
         let updated = store.update(&old, &record(2), Version::FIRST).await;
-        let renamed = ended(renaming).await;
-        ended(touching).await;
+        let renamed = finished(renaming).await;
+        finished(touching).await;
         let live = [store.load(&old).await, store.load(&new).await]
             .map(|loaded| loaded.map(|loaded| (number(&loaded.record), loaded.version.as_u64())));
         match (renamed, updated) {
@@ -200,7 +200,7 @@ pub(super) async fn a_rename_has_no_moment_with_both_or_neither(store: Arc<impl 
         });
         yield_now().await;
         assert_eq!(store.rename(&old, &new, &record(1), Version::FIRST).await, Update::Updated);
-        ended(watching).await;
+        finished(watching).await;
     }
 }
 
@@ -226,7 +226,7 @@ pub(super) async fn a_session_that_is_renamed_is_listed_once_at_every_moment(sto
         yield_now().await;
     }
     stop.store(true, Ordering::SeqCst);
-    ended(watching).await;
+    finished(watching).await;
 }
 
 pub(super) async fn of_many_deletes_of_one_session_one_ended_it(store: Arc<impl SessionStore>) {
@@ -247,7 +247,7 @@ pub(super) async fn of_many_deletes_of_one_session_one_ended_it(store: Arc<impl 
         });
         let mut sessions = 0;
         for task in tasks.collect::<Vec<_>>() {
-            sessions += ended(task).await;
+            sessions += finished(task).await;
         }
         assert_eq!(sessions, 1, "so many were ended, and there was one");
     }
@@ -298,7 +298,7 @@ pub(super) async fn ending_all_leaves_no_session_that_began_before_however_often
         stop.store(true, Ordering::SeqCst);
         let mut live = Vec::new();
         for wanderer in wanderers {
-            let keys = ended(wanderer).await;
+            let keys = finished(wanderer).await;
             for key in &keys {
                 live.extend(store.is_live(key).await.then_some((*key, keys[0])));
             }
@@ -336,7 +336,7 @@ pub(super) async fn ending_all_against_logins_ends_a_session_or_leaves_it_and_sa
             sessions += store.delete_all_of(&ada, None).await;
         }
         for login in logins {
-            keys.extend(ended(login).await);
+            keys.extend(finished(login).await);
         }
         assert_eq!(sessions + store.keys_of(&ada).await.len(), 40, "who ended and who was left");
         agreed(&store, std::slice::from_ref(&ada), &keys).await;
@@ -416,7 +416,7 @@ pub(super) async fn whatever_happens_at_once_list_and_load_agree(store: Arc<impl
     });
     let mut keys = Vec::new();
     for task in tasks.collect::<Vec<_>>() {
-        keys.extend(ended(task).await);
+        keys.extend(finished(task).await);
     }
     agreed(&store, &subjects, &keys).await;
 }
@@ -454,13 +454,13 @@ pub(super) async fn several_sweepers_take_each_expired_record_once_and_no_live_o
     });
     let mut swept = 0;
     for sweeper in sweepers.collect::<Vec<_>>() {
-        swept += ended(sweeper).await;
+        swept += finished(sweeper).await;
     }
     swept += store.sweep_all(ALL).await;
     assert!(swept == 60 || swept == 0, "each is swept once, or none where the store drops them by itself; not {swept}");
     let mut live = Vec::new();
     for writer in writers {
-        live.push(ended(writer).await);
+        live.push(finished(writer).await);
     }
     for key in &live {
         assert!(store.is_live(key).await, "a live record was swept");
@@ -484,9 +484,9 @@ pub(super) async fn a_sweep_takes_nothing_that_begins_anew_meanwhile(store: Arc<
             tokio::spawn(async move { store.create(&key, &record(1)).await })
         });
         for creator in creators.collect::<Vec<_>>() {
-            assert_eq!(ended(creator).await, Create::Created);
+            assert_eq!(finished(creator).await, Create::Created);
         }
-        ended(sweeping).await;
+        finished(sweeping).await;
         for key in keys {
             assert!(store.is_live(&key).await, "it was swept after it had begun anew");
         }

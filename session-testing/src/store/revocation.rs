@@ -188,7 +188,7 @@ pub(super) async fn of_many_revocations_of_one_key_one_is_news(store: Arc<impl S
         });
         let mut news = 0;
         for task in tasks.collect::<Vec<_>>() {
-            news += usize::from(ended(task).await);
+            news += usize::from(finished(task).await);
         }
         assert_eq!(news, 1);
     }
@@ -206,7 +206,7 @@ pub(super) async fn of_many_revocations_of_a_subject_the_latest_moment_counts(st
             })
         });
         for task in tasks.collect::<Vec<_>>() {
-            ended(task).await;
+            finished(task).await;
         }
         assert!(store.is_revoked(&[], Some(&ada), noon_and(9)).await);
         assert!(!store.is_revoked(&[], Some(&ada), noon_and(10)).await);

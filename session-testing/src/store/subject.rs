@@ -289,7 +289,7 @@ pub(super) async fn hundreds_of_sessions_of_one_subject_are_listed_and_ended(sto
     });
     let mut keys = Vec::new();
     for task in tasks.collect::<Vec<_>>() {
-        keys.push(ended(task).await);
+        keys.push(finished(task).await);
     }
     let mut listed = store.keys_of(&ada).await;
     listed.sort_unstable();

@@ -84,4 +84,10 @@ pub(crate) enum Fault {
     RevokesBeforeOnly,
     TheLastMomentCounts,
     RevokeAllIsTorn,
+    TellsNobody,
+    TellsNoData,
+    TellsTwice,
+    KeepsItsWitnesses,
+    FindsTheExpired,
+    FindsTheAbsent,
 }

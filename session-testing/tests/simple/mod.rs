@@ -3,12 +3,12 @@
 mod fault;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use session_core::{
-    Clock, Create, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, SystemClock, Times, Timestamp,
-    Touch, Update, Verb, Version, async_trait,
+    Clock, Create, Ended, EndedBy, Found, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit,
+    SystemClock, Times, Timestamp, Touch, Update, Verb, Version, Witness, Witnesses, async_trait,
 };
 use tokio::task::yield_now;
 
@@ -17,6 +17,8 @@ pub(crate) use self::fault::Fault;
 pub(crate) struct Simple {
     state: Mutex<State>,
     fault: Fault,
+    witnesses: Witnesses,
+    kept: Mutex<Vec<Arc<dyn Witness>>>,
 }
 
 #[derive(Default)]
@@ -44,7 +46,7 @@ struct Entry {
 
 impl Simple {
     pub(crate) fn new(fault: Fault) -> Self {
-        Self { state: Mutex::default(), fault }
+        Self { state: Mutex::default(), fault, witnesses: Witnesses::default(), kept: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -106,6 +108,17 @@ impl Simple {
     fn loaded(&self, entry: Entry) -> Loaded {
         let Entry { record, version, times, .. } = entry;
         Loaded { record, version, times, now: self.now() }
+    }
+
+    fn tell(&self, key: StoreKey, entry: Option<Entry>, by: EndedBy) {
+        let Some(entry) = entry else { return };
+        let times = match self.fault {
+            Fault::TellsNobody => 0,
+            Fault::TellsTwice => 2,
+            _ => 1,
+        };
+        let session = (!self.has(Fault::TellsNoData)).then(|| self.loaded(entry));
+        self.witnesses.tell(vec![Ended { key, session, by }; times]);
     }
 
     /// Replaces the entry if it is still what it was. A fault leaves the question out.
@@ -180,7 +193,7 @@ impl Simple {
             if self.has(Fault::LimitHidesOnly) {
                 state.hide(key);
             } else {
-                state.entries.remove(key);
+                self.tell(*key, state.entries.remove(key), EndedBy::Limit);
             }
         }
         true
@@ -469,7 +482,7 @@ impl SessionStore for Simple {
             state.entries.retain(|key, entry| !over.contains(key) || !entry.times.is_over(now));
             return Ok(over.len());
         }
-        over.iter().for_each(|key| drop(state.entries.remove(key)));
+        over.iter().for_each(|key| self.tell(*key, state.entries.remove(key), EndedBy::Deadline));
         Ok(over.len())
     }
 
@@ -516,5 +529,23 @@ impl SessionStore for Simple {
         let moment = revoked.filter(|(_, end)| holds(*end)).map(|(moment, _)| *moment);
         let before_only = self.has(Fault::RevokesBeforeOnly);
         Ok(key || moment.is_some_and(|moment| made < moment || made == moment && !before_only))
+    }
+
+    async fn find(&self, key: &StoreKey) -> Result<Found, StoreError> {
+        let entry = self.state().entries.get(key).cloned();
+        Ok(match entry {
+            None if self.has(Fault::FindsTheAbsent) => Found::Expired,
+            None => Found::Absent,
+            Some(entry) if self.is_live(&entry) || self.has(Fault::FindsTheExpired) => Found::Live(self.loaded(entry)),
+            Some(_) => Found::Expired,
+        })
+    }
+
+    fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
+        self.witnesses.add(witness);
+        if self.has(Fault::KeepsItsWitnesses) {
+            self.kept.lock().expect("nothing panics under the lock").push(Arc::clone(witness));
+        }
+        true
     }
 }

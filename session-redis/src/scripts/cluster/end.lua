@@ -1,7 +1,8 @@
 -- Ends one session; `other` if it is somebody else's. ARGV: whose it has to be, after an `=`, or nothing; which pending one may be
--- ended, by what it is pending for: `any`, or the key it comes from.
+-- ended, by what it is pending for: the key it comes from, or `any` if a limit ends it; then it says how it was.
 local subject, pending = ARGV[2] ~= '' and string.sub(ARGV[2], 2) or nil, ARGV[3]
-local found = look(KEYS[1], clock())
+local now = clock()
+local found = look(KEYS[1], now)
 if found.state == 'moved' then
   return { 'moved', found.to }
 elseif found.state == 'live' or found.state == 'pending' then
@@ -10,8 +11,9 @@ elseif found.state == 'live' or found.state == 'pending' then
   elseif found.pending and pending ~= 'any' and pending ~= found.pending then
     return { 'pending', found.pending }
   end
+  local session = pending == 'any' and shown(KEYS[1], '', found, now) or {}
   redis.call('DEL', KEYS[1])
-  return { 'ended', found.subject and '=' .. found.subject or '' }
+  return { 'ended', found.subject and '=' .. found.subject or '', session }
 elseif not subject then
   redis.call('DEL', KEYS[1])
 end
