@@ -19,6 +19,7 @@ use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::id::{SessionId, StoreKey};
 use crate::plan::{Answer, Base, Plan, Policy, plan};
 use crate::protect::CrossOrigin;
+use crate::quota::{Counted, Quota};
 use crate::random::Random;
 use crate::record::Record;
 use crate::store::{Create, Found, Loaded, SessionStore, SubjectLimit, Touch, Update, Version};
@@ -50,6 +51,8 @@ pub(crate) struct Machine {
     pub(crate) policy: Policy,
     pub(crate) max_bytes: usize,
     pub(crate) max_keys: usize,
+    /// Of sessions without a subject.
+    pub(crate) anonymous: Option<Quota>,
     pub(crate) limit: SubjectLimit,
     pub(crate) cross_origin: Option<CrossOrigin>,
     pub(crate) binding: Option<Binding>,
@@ -414,8 +417,15 @@ impl Machine {
             retired: false,
         };
         let cookie = self.cookie(&base)?;
+        let counted = self.count_anonymous(&base.record, now)?;
         if let Some(store) = self.store() {
-            match store.create(&base.key, &base.record, self.limit).await? {
+            let created = store.create(&base.key, &base.record, self.limit).await;
+            if !matches!(created, Ok(Create::Created))
+                && let (Some(quota), Some(counted)) = (&self.anonymous, counted)
+            {
+                quota.take_back(counted);
+            }
+            match created? {
                 Create::Created => {}
                 Create::Full => return Err(self.full()),
                 Create::Taken => return Ok(false),
@@ -493,6 +503,11 @@ impl Machine {
             progress.write(renamed, CookieChange::Set(cookie));
         }
         Ok(outcome)
+    }
+
+    fn count_anonymous(&self, record: &Record, now: Timestamp) -> Result<Option<Counted>, Error> {
+        let Some(quota) = self.anonymous.as_ref().filter(|_| record.subject.is_none()) else { return Ok(None) };
+        quota.admit(now).map(Some).ok_or(Error::TooManyAnonymous { limit: quota.most() })
     }
 
     fn full(&self) -> Error {

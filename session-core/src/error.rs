@@ -76,6 +76,12 @@ pub enum Error {
         /// How many it may have.
         limit: usize,
     },
+    /// Too many sessions without a subject have begun of late, so this one was not stored. Who logs in is let in.
+    #[error("{limit} sessions without a subject have begun of late, and no more may for now")]
+    TooManyAnonymous {
+        /// How many may, within the time that one lives unused.
+        limit: u32,
+    },
     /// The subject has as many live sessions as it may have, so this login was refused.
     #[error("the subject has {limit} live sessions already, and may not have more")]
     TooManySessions {
@@ -110,7 +116,7 @@ impl Error {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
-            Self::Conflict(_) | Self::Random(_) | Self::Store(_) => 503,
+            Self::Conflict(_) | Self::Random(_) | Self::Store(_) | Self::TooManyAnonymous { .. } => 503,
             Self::Gone => 409,
             Self::CrossOrigin | Self::Csrf | Self::NotFresh | Self::TooManySessions { .. } => 403,
             _ => 500,

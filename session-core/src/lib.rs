@@ -55,6 +55,8 @@ mod head;
 mod binding;
 mod protect;
 
+mod quota;
+
 mod commit;
 
 mod close;

@@ -20,6 +20,7 @@ use crate::expiry::Expiry;
 use crate::fingerprint::Fingerprints;
 use crate::head::RequestHead;
 use crate::key::KeyRing;
+use crate::quota::Quota;
 use crate::random::{OsRandom, Random};
 use crate::session::Session;
 use crate::slot::Slot;
@@ -199,6 +200,7 @@ pub struct SessionManagerBuilder {
     renew_every: Option<Duration>,
     max_bytes: usize,
     max_keys: usize,
+    max_anonymous: Option<u32>,
     limit: SubjectLimit,
     protection: Protection,
     clock: Arc<dyn Clock>,
@@ -227,6 +229,7 @@ impl SessionManagerBuilder {
             renew_every: None,
             max_bytes: 64 * 1024,
             max_keys: 1_000,
+            max_anonymous: None,
             limit: SubjectLimit::None,
             protection: Protection::default(),
             clock: Arc::new(SystemClock),
@@ -538,6 +541,7 @@ impl SessionManagerBuilder {
             fingerprints,
             tokens: Tokens::new(&self.keys, self.purpose, &self.application, &attributes.name),
             attributes,
+            anonymous: self.max_anonymous.map(|most| Quota::new(most, policy.anonymous.idle)),
             policy,
             max_bytes: self.max_bytes,
             max_keys: self.max_keys,

@@ -66,6 +66,8 @@ pub struct Settings {
     pub max_bytes: Option<usize>,
     /// [`SessionManagerBuilder::max_keys`].
     pub max_keys: Option<usize>,
+    /// [`SessionManagerBuilder::max_anonymous`].
+    pub max_anonymous: Option<u32>,
     /// [`SessionManagerBuilder::chunked`], if true.
     pub chunked: bool,
     /// [`SessionManagerBuilder::refuse_cross_origin`], if true.
@@ -108,6 +110,7 @@ const FIELDS: &[(&str, Kind)] = &[
     ("renew_every", Kind::Number),
     ("max_bytes", Kind::Number),
     ("max_keys", Kind::Number),
+    ("max_anonymous", Kind::Number),
     ("chunked", Kind::Flag),
     ("refuse_cross_origin", Kind::Flag),
     ("trusted_origins", Kind::List),
@@ -233,6 +236,9 @@ impl SessionManagerBuilder {
         if let Some(keys) = settings.max_keys {
             self = self.max_keys(keys);
         }
+        if let Some(sessions) = settings.max_anonymous {
+            self = self.max_anonymous(sessions);
+        }
         if settings.chunked {
             self = self.chunked();
         }
@@ -279,6 +285,7 @@ mod tests {
         ("RENEW_EVERY", "1200"),
         ("MAX_BYTES", "1000"),
         ("MAX_KEYS", "20"),
+        ("MAX_ANONYMOUS", "900"),
         ("CHUNKED", "false"),
         ("REFUSE_CROSS_ORIGIN", "true"),
         ("TRUSTED_ORIGINS", "https://a.example,https://b.example"),
@@ -315,6 +322,7 @@ mod tests {
             renew_every: Some(1_200),
             max_bytes: Some(1_000),
             max_keys: Some(20),
+            max_anonymous: Some(900),
             chunked: false,
             refuse_cross_origin: true,
             trusted_origins: vec!["https://a.example".to_owned(), "https://b.example".to_owned()],

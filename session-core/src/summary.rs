@@ -1,6 +1,7 @@
 //! What is in force, for the log of an application that starts.
 
 use crate::commit::Machine;
+use crate::quota::Quota;
 use crate::store::SubjectLimit;
 use crate::token::Purpose;
 
@@ -41,6 +42,7 @@ pub(crate) fn summarise(machine: &Machine) {
         renew_every = policy.renew_every.map(tracing::field::debug),
         max_bytes,
         max_keys,
+        max_anonymous = machine.anonymous.as_ref().map(Quota::most),
         sessions_per_subject = per_subject,
         revocation,
         refuse_cross_origin = machine.cross_origin.is_some(),

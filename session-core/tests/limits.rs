@@ -244,3 +244,49 @@ async fn a_limit_of_sessions_is_for_logins_and_not_for_a_renewal_by_age() {
         assert_eq!(store.live(), 3, "{limit:?}");
     }
 }
+
+#[tokio::test]
+async fn a_flood_of_anonymous_sessions_is_refused_and_nobody_who_logs_in() {
+    let (clock, store) = stopped();
+    let builder = stored(store.clone(), &clock).idle(30 * MINUTE).anonymous_idle(15 * MINUTE).max_anonymous(3);
+    let manager = builder.build().unwrap();
+    let visitors = async || {
+        let mut let_in = Vec::new();
+        for _ in 0..5 {
+            let visited = visit(&manager, None, |session| session.insert("n", 1).unwrap()).await;
+            match &visited.failure {
+                None => let_in.push(visited.token().unwrap().to_owned()),
+                Some(error) => {
+                    assert!(matches!(error, Error::TooManyAnonymous { limit: 3 }), "{error}");
+                    assert_eq!(error.status(), 503);
+                    assert!(visited.token().is_none());
+                }
+            }
+        }
+        let_in
+    };
+    let first = visitors().await;
+    assert_eq!((first.len(), store.live()), (3, 3));
+    // Who logs in is let in, who is there stays, and neither makes room.
+    assert!(visit(&manager, None, |session| session.login("ada").unwrap()).await.failure.is_none());
+    assert!(visit(&manager, Some(&first[0]), |session| session.insert("n", 2).unwrap()).await.failure.is_none());
+    clock.advance(14 * MINUTE);
+    assert_eq!((visitors().await.len(), store.live()), (0, 4));
+    clock.advance(2 * MINUTE);
+    assert_eq!(visitors().await.len(), 3);
+
+    let keys = KeyRing::parse(SECRET).unwrap();
+    let sealed = SessionManager::sealed(keys, Revocation::NoneCopiedCookiesStayValid).max_anonymous(3);
+    assert_eq!(sealed.build().unwrap_err().field(), "max_anonymous");
+}
+
+#[tokio::test]
+async fn what_the_store_did_not_take_does_not_count_as_anonymous() {
+    let (clock, store) = stopped();
+    let store = store.capacity(0);
+    let full = stored(store.clone(), &clock).max_anonymous(1).build().unwrap();
+    for _ in 0..3 {
+        let refused = visit(&full, None, |session| session.insert("n", 1).unwrap()).await;
+        assert!(matches!(refused.failure, Some(Error::Store(_))), "the quota is not used up");
+    }
+}

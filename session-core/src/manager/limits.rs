@@ -48,6 +48,32 @@ impl SessionManagerBuilder {
         self
     }
 
+    /// The most sessions without a subject that begin in this process within the time of
+    /// [`anonymous_idle`](Self::anonymous_idle), wherever that time begins. So of sessions that nobody comes back to, as robots
+    /// make them, a process never has more alive, and a flood of them can't fill a store that others share. One that comes back
+    /// lives on and isn't counted again; who logs in is let in, counted or not. A save beyond it fails with
+    /// [`Error::TooManyAnonymous`](crate::Error::TooManyAnonymous), and nothing is stored. Default: any number.
+    ///
+    /// It is counted in this process, a fifteenth of the time apart, and costs the store nothing. Several processes have a
+    /// quota each. [`MemoryStore::capacity`](crate::MemoryStore::capacity) is a limit of its own.
+    ///
+    /// ```
+    /// # use session_core::{Error, KeyRing, MemoryStore, Secret, SessionManager};
+    /// # let builder = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?));
+    /// let manager = builder.max_anonymous(1).build().unwrap();
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// for refused in [false, true] {
+    ///     let session = manager.begin();
+    ///     session.insert("cart", "tea")?;
+    ///     assert_eq!(matches!(session.save().await, Err(Error::TooManyAnonymous { limit: 1 })), refused);
+    /// }
+    /// # Ok::<(), Error>(()) })?; Ok::<(), Error>(())
+    /// ```
+    pub fn max_anonymous(mut self, sessions: u32) -> Self {
+        self.max_anonymous = Some(sessions);
+        self
+    }
+
     /// The longest time without a request for a session without a subject, so that a crowd of visitors and robots takes up
     /// less room. A login starts the usual limits. A session that has begun keeps the limits it began with. Default: as
     /// [`idle`](Self::idle).
@@ -132,6 +158,13 @@ impl SessionManagerBuilder {
                 "renew_every",
                 "with a new id for each write, requests at the same time would end each other's session",
                 "write a duration such as an hour, or leave it out",
+            );
+        }
+        if self.max_anonymous.is_some() && self.store.is_none() {
+            return error(
+                "max_anonymous",
+                "sessions in cookies take up no room of yours",
+                "leave it out or keep the sessions in a store",
             );
         }
         if self.attributes.chunked && self.store.is_some() {
