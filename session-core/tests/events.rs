@@ -7,6 +7,7 @@ mod common;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt::{Debug, Write as _};
+use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
@@ -15,8 +16,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use session_core::{
-    Event, Fingerprint, Happening, KeyRing, ManualClock, MemoryStore, Observer, Record, Revocation, SameSite,
-    SessionManager, SessionManagerBuilder, StoreKey, SubjectLimit, UserAgentBinding,
+    Encrypted, Event, Fingerprint, Happening, KeyRing, ManualClock, MemoryStore, Observer, Record, Revocation,
+    SameSite, SessionManager, SessionManagerBuilder, SessionStore, StoreKey, SubjectLimit, UserAgentBinding,
 };
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
@@ -524,4 +525,65 @@ fn an_observer_of_ones_own_can_be_tested_without_a_session() {
         diary.observe(&Happening::from(*event));
     }
     assert_eq!(diary.names(), Event::ALL.iter().map(|event| event.name()).collect::<Vec<_>>());
+}
+
+/// What a store ends by itself is told as well: whom a limit ends is destroyed, whose time is over is expired when it comes, and
+/// swept once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_store_ends_by_itself_is_told_once_with_what_it_was() {
+    let keys = || KeyRing::parse(SECRET).unwrap();
+    for encrypted in [false, true] {
+        let (clock, inner) = stopped();
+        let inner: Arc<dyn SessionStore> =
+            if encrypted { Arc::new(Encrypted::new(inner, keys())) } else { Arc::new(inner) };
+        let diary = Arc::new(Diary::default());
+        let builder = stored(inner, &clock).observer(Arc::clone(&diary));
+        let manager = builder.sessions_per_subject(SubjectLimit::EndOldest(NonZeroU32::MIN)).build().unwrap();
+        let log_in = async |cart: &str| {
+            let response = visit(&manager, None, |session| {
+                session.insert("cart", cart).unwrap();
+                session.login("ada").unwrap();
+            })
+            .await;
+            token(&response)
+        };
+        log_in("tea").await;
+        let first = diary.one("created").whose;
+        clock.advance(Duration::from_secs(1));
+        let last = log_in("rum").await;
+        let told = diary.take();
+        assert_eq!(told.iter().map(|told| told.name).collect::<Vec<_>>(), ["destroyed", "created"]);
+        let record = told[0].record.as_ref().unwrap();
+        assert_eq!((told[0].whose, record.subject.as_deref()), (first, Some("ada")));
+        assert_eq!(record.values().get("cart").unwrap(), json!("tea"));
+
+        clock.advance(Duration::from_secs(301));
+        for _ in 0..2 {
+            visit(&manager, Some(&last), |_| {}).await;
+            assert_eq!(diary.one("expired").whose, told[1].whose);
+        }
+        let mut sweeps = JoinSet::new();
+        for _ in 0..8 {
+            let manager = manager.clone();
+            sweeps.spawn(async move { manager.sweep(10).await.unwrap() });
+        }
+        assert_eq!(sweeps.join_all().await.iter().sum::<usize>(), 1);
+        let swept = diary.one("swept");
+        assert_eq!((swept.whose, swept.record.unwrap().values().get("cart").unwrap()), (told[1].whose, json!("rum")));
+        visit(&manager, Some(&last), |_| {}).await;
+        assert_eq!(diary.one("unknown").whose, told[1].whose);
+    }
+}
+
+#[tokio::test]
+async fn a_manager_that_is_gone_hears_of_no_sweep() {
+    let (clock, inner) = stopped();
+    let diary = Arc::new(Diary::default());
+    let manager = stored(inner.clone(), &clock).observer(Arc::clone(&diary)).build().unwrap();
+    begin(&manager).await;
+    clock.advance(Duration::from_secs(301));
+    drop(manager);
+    diary.take();
+    assert_eq!(inner.sweep(10).await.unwrap(), 1);
+    assert_eq!(diary.names(), [""; 0]);
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use session_redis::RedisStore;
 use session_testing::servers::Redis;
 
-const ROUNDS: usize = 100;
+const ROUNDS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn logins_in_redis_meet_what_ends_sessions() {

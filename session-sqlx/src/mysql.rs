@@ -13,7 +13,7 @@ use sqlx::{Error, Row as _, query, query_scalar, raw_sql};
 use crate::lent::{Lent, run};
 use crate::shared::{
     Limit, Listing, again, count, ended, failed, found, hash, idle, in_batches, integer, is_taken, json, lifetime,
-    loaded, millis, subject_hash,
+    millis, subject_hash,
 };
 
 /// So many rows does a sweep delete in one statement.

@@ -13,7 +13,7 @@ use sqlx::{Error, query, query_scalar, raw_sql};
 use crate::lent::{Lent, run};
 use crate::shared::{
     Limit, Listing, again, count, ended, failed, found, hash, idle, in_batches, integer, is_taken, json, lifetime,
-    loaded, millis, subject_hash,
+    millis, subject_hash,
 };
 
 /// So many rows does a sweep delete in one statement.
@@ -254,12 +254,13 @@ async fn create(
         return Ok((Create::Full, Vec::new()));
     }
     let created = insert(on, key, record).await?;
+    let mut ended = Vec::new();
     if created == Create::Created {
         lock(on, &beyond, key).await?;
-        end(on, &beyond, limit).await?;
+        ended = end(on, &beyond, limit).await?;
     }
     on.commit().await?;
-    Ok(created)
+    Ok((created, ended))
 }
 
 async fn insert(on: &mut On, key: &StoreKey, record: &Record) -> Result<Create, Error> {

@@ -15,7 +15,7 @@ use std::{env, fs, process};
 use session_sqlx::SqliteStore;
 use sqlx::sqlite::SqlitePoolOptions;
 
-const ROUNDS: usize = 100;
+const ROUNDS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn logins_in_sqlite_meet_what_ends_sessions() {

@@ -5,11 +5,12 @@
 mod common;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
-use session_core::{SessionStore, StoreError, SubjectLimit, Version};
+use session_core::{Ended, SessionStore, StoreError, SubjectLimit, Version, Witness};
 use session_sqlx::SqliteStore;
 use session_testing::store;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
@@ -114,12 +115,20 @@ on! { File:
     a_future_that_is_dropped_leaves_nothing_open,
 }
 
+struct Silent;
+
+impl Witness for Silent {
+    fn ended(&self, _: &Ended) {}
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_the_contract_in_memory() {
     store::suite(|| async {
         let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
         let store = SqliteStore::new(pool);
         store.migrate().await.unwrap();
+        let witness: Arc<dyn Witness> = Arc::new(Silent);
+        assert!(store.watch(&witness), "it says whom it ends by itself");
         store
     })
     .await;

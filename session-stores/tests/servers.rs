@@ -14,7 +14,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use session_core::{Count, Create, Expiry, Place, Record, SessionStore, StoreKey, SubjectLimit, Update, Version};
+use session_core::{
+    Count, Create, Ended, Expiry, Place, Record, SessionStore, StoreKey, SubjectLimit, Update, Version, Witness,
+};
 use session_stores::{ConnectError, connect, connect_countable};
 use session_testing::servers::{MariaDb, Postgres, Redis, RedisCluster, RedisSentinel, Server};
 
@@ -38,10 +40,17 @@ fn patient(url: &str) -> String {
     with(url, "timeout_ms=20000")
 }
 
+struct Silent;
+
+impl Witness for Silent {
+    fn ended(&self, _: &Ended) {}
+}
+
 /// What a store at a URL is for: another process finds what one has left, limits hold, and a server that doesn't answer is
 /// an error in time, and no more than that.
 async fn serves(url: &str, servers: &[&Server]) {
     let store = connect(&patient(url)).await.unwrap_or_else(|error| unreachable!("{error:?}"));
+    assert!(store.watch(&(Arc::new(Silent) as Arc<dyn Witness>)), "it says whom it ends by itself");
     let limit = SubjectLimit::EndOldest(NonZeroU32::new(2).unwrap());
     for number in 1..=3 {
         assert_eq!(store.create(&key(number), &record(), limit).await.unwrap(), Create::Created);

@@ -41,7 +41,7 @@ async fn every_statement_finds_its_rows_by_an_index() {
     store.migrate().await.unwrap();
     // In an empty table all indexes cost the same, and what locks rows must not take one that others go along.
     for fill in ["DO 0", MANY] {
-        raw_sql(fill).execute(&store.0).await.unwrap();
+        raw_sql(fill).execute(&store.pool).await.unwrap();
         let the_rest = SWEEP_THE_REST.map(|statement| (statement, "_by_deadline"));
         for (statement, index) in STATEMENTS.into_iter().chain(the_rest) {
             // A session that is there and alive, so that nothing is decided before a table is read.
@@ -49,7 +49,7 @@ async fn every_statement_finds_its_rows_by_an_index() {
             let filled = filled.replace("subject_hash = ?", "subject_hash = MD5(6666)");
             let filled = filled.replace("number = ?", "number = 20000").replace("version = ?", "version = 1");
             let filled = filled.replace('?', "MD5(20000)");
-            let plan = query(AssertSqlSafe(format!("EXPLAIN {filled}"))).fetch_all(&store.0).await.unwrap();
+            let plan = query(AssertSqlSafe(format!("EXPLAIN {filled}"))).fetch_all(&store.pool).await.unwrap();
             let whole = |access: Option<&str>| ["ALL", "index"].contains(&access.unwrap_or_default());
             assert!(!plan.iter().any(|step| whole(step.get("type"))), "{statement} reads a whole table");
             let used: Vec<&str> = plan.iter().filter_map(|step| step.get("key")).collect();

@@ -37,7 +37,7 @@ async fn every_statement_finds_its_rows_by_an_index() {
     let Some(server) = servers::Postgres::start() else { return };
     let store = PostgresStore::new(PgPool::connect(&server.url()).await.unwrap());
     store.migrate().await.unwrap();
-    let mut on = store.0.acquire().await.unwrap();
+    let mut on = store.pool.acquire().await.unwrap();
     raw_sql(MANY).execute(&mut *on).await.unwrap();
     let the_rest = SWEEP_THE_REST.map(|statement| (statement, "_by_deadline"));
     for (number, (statement, index)) in STATEMENTS.into_iter().chain(the_rest).enumerate() {
