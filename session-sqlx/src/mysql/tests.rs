@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row as _, query, raw_sql};
 use super::*;
 
 /// Statements, and the index that finds their rows.
-const STATEMENTS: [(&str, &str); 16] = [
+const STATEMENTS: [(&str, &str); 18] = [
     (LOAD, "sessions_by_key"),
     (WRITE, "sessions_by_key"),
     (VERSION, "sessions_by_key"),
@@ -16,6 +16,8 @@ const STATEMENTS: [(&str, &str); 16] = [
     (RENAMED, "PRIMARY"),
     (DELETE_NUMBER, "PRIMARY"),
     (END, "PRIMARY"),
+    (DELETE_SWEPT, "PRIMARY"),
+    (SWEEPING, "sessions_by_deadline"),
     (TAKE_TURNS, "PRIMARY"),
     (NUMBERS, "sessions_by_key"),
     (BEYOND, "sessions_by_subject"),

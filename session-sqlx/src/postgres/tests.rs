@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, query_scalar, raw_sql};
 use super::*;
 
 /// Statements, and the index that finds their sessions.
-const STATEMENTS: [(&str, &str); 14] = [
+const STATEMENTS: [(&str, &str); 15] = [
     (LOAD, "sessions_key_key"),
     (UPDATE, "sessions_key_key"),
     (VERSION, "sessions_key_key"),
@@ -16,6 +16,7 @@ const STATEMENTS: [(&str, &str); 14] = [
     (DELETE, "sessions_key_key"),
     (DELETE, "sessions_pkey"),
     (LOCK, "sessions_pkey"),
+    (SWEEP_AND_READ, "sessions_by_deadline"),
     (BEYOND, "sessions_by_subject"),
     (LIST, "sessions_by_subject"),
     (DELETE_ALL, "sessions_by_subject"),

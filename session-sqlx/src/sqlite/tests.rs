@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row as _, query};
 use super::*;
 
 /// Statements, and the index that finds their sessions.
-const STATEMENTS: [(&str, &str); 14] = [
+const STATEMENTS: [(&str, &str); 15] = [
     (LOAD, "autoindex_sessions"),
     (WRITE, "autoindex_sessions"),
     (VERSION, "autoindex_sessions"),
@@ -14,6 +14,7 @@ const STATEMENTS: [(&str, &str); 14] = [
     (FREE, "autoindex_sessions"),
     (DELETE, "autoindex_sessions"),
     (END, "INTEGER PRIMARY KEY"),
+    (SWEEP_AND_READ, "sessions_by_deadline"),
     (BEYOND, "sessions_by_subject"),
     (LIST, "sessions_by_subject"),
     (DELETE_ALL, "sessions_by_subject"),
