@@ -67,7 +67,7 @@ done
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet --features session-testing/servers,session-stores/metrics,session-core/metrics
 
-step "the servers that stores are tested against, and a browser"
+step "the servers that stores are tested against, a browser, and Python"
 # Only the programs: each test starts a server of its own, on a free port, in a temporary folder. Nothing that runs is touched.
 missing() {
   local PATH="$PATH:/usr/sbin:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"
@@ -78,6 +78,7 @@ missing() {
   command -v valgrind >/dev/null || echo valgrind
   command -v chromium >/dev/null || echo chromium
   command -v chromedriver >/dev/null || echo chromium-driver
+  command -v python3 >/dev/null || echo python3
 }
 if [ -n "$(missing)" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "installing:" $(missing)
@@ -96,6 +97,13 @@ for package in $(missing); do
   echo "NOT TESTED: what needs the package $package, because it is missing on this machine" >&2
 done
 [ -n "$(missing)" ] || echo "all are here"
+
+step "every public function has an example"
+if command -v python3 >/dev/null; then
+  docs/examples.py $published
+elif [ -n "${CI:-}" ]; then
+  refuse "python3 is missing: the examples were not looked at"
+fi
 
 step "tests"
 cargo test --workspace --features session-stores/metrics,session-core/metrics

@@ -33,7 +33,7 @@ impl CloseFuture {
 
     /// The future of a task that runs a `CloseFuture`; an `Err` means that the task was ended before it finished.
     ///
-    /// See [`Door::detach`](crate::Door::detach).
+    /// See [`Door`](crate::Door) for an example.
     pub fn from_task<E>(task: impl Future<Output = Result<Effects, E>> + Send + 'static) -> Self {
         Self::new(async {
             task.await.unwrap_or_else(|_| {

@@ -22,9 +22,11 @@ use crate::fingerprint::Fingerprint;
 ///         self.0.iter().filter(|(key, _)| *key == name).for_each(|(_, value)| line(value));
 ///     }
 /// }
+/// let head = Lines(vec![("cookie", b"a=1"), ("host", b"x")]);
 /// let mut seen = Vec::new();
-/// Lines(vec![("cookie", b"a=1"), ("host", b"x")]).each("cookie", &mut |line| seen.push(line.to_vec()));
+/// head.each("cookie", &mut |line| seen.push(line.to_vec()));
 /// assert_eq!(seen, [b"a=1"]);
+/// assert_eq!(head.authority(), None);
 /// ```
 pub trait RequestHead {
     /// The method, as it came.
@@ -40,6 +42,31 @@ pub trait RequestHead {
 }
 
 /// The head of a response. Names are lowercase.
+///
+/// ```
+/// use session_core::{Effects, Error, ResponseHead};
+/// use std::borrow::Cow;
+///
+/// #[derive(Default)]
+/// struct Lines(Vec<(&'static str, Cow<'static, str>)>);
+/// impl ResponseHead for Lines {
+///     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+///         self.0.iter().filter(|(key, _)| *key == name).for_each(|(_, value)| line(value.as_bytes()));
+///     }
+///     fn append(&mut self, name: &'static str, value: Cow<'static, str>) {
+///         self.0.push((name, value));
+///     }
+///     fn retain(&mut self, name: &'static str, keep: &mut dyn FnMut(&[u8]) -> bool) {
+///         self.0.retain(|(key, value)| *key != name || keep(value.as_bytes()));
+///     }
+/// }
+///
+/// let effects = Effects::from(Error::CrossOrigin);
+/// assert!(matches!(effects.failure(), Some(Error::CrossOrigin)));
+/// let mut head = Lines::default();
+/// effects.apply(&mut head);
+/// assert_eq!(head.0, [("vary", "Sec-Fetch-Site".into()), ("vary", "Origin".into())]);
+/// ```
 pub trait ResponseHead {
     /// Calls `line` once for each field line of that name, in order, with its value.
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8]));
@@ -69,12 +96,16 @@ pub(crate) struct SetCookie {
 
 impl Effects {
     /// What went wrong, if anything: the response then has to be replaced by an error before `apply`.
+    ///
+    /// See [`ResponseHead`] for an example.
     #[must_use]
     pub const fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
     }
 
     /// Writes `Set-Cookie`, `Cache-Control` and `Vary`.
+    ///
+    /// See [`ResponseHead`] for an example.
     pub fn apply(&self, head: &mut impl ResponseHead) {
         if !self.set_cookies.is_empty() {
             let is_for = |other: &[u8], name: &str| {

@@ -72,6 +72,7 @@ impl Secret {
     /// ```
     /// # use session_core::{KeyRing, Secret};
     /// let ring = KeyRing::new(Secret::random()?);
+    /// assert_eq!(format!("{ring:?}"), "KeyRing(1 current, 0 retired)");
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn random() -> Result<Self, Error> {

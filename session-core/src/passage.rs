@@ -13,6 +13,45 @@ use crate::head::Effects;
 use crate::slot::Slot;
 
 /// What a framework's door knows that core doesn't. `Out` is what its inner service returns.
+///
+/// ```
+/// use session_core::{CloseFuture, Door, Effects, Error, Passage};
+/// # use session_core::{KeyRing, MemoryStore, RequestHead, Secret, SessionManager};
+/// # struct NoHeaders;
+/// # impl RequestHead for NoHeaders {
+/// #     fn method(&self) -> &str { "GET" }
+/// #     fn each(&self, _: &str, _: &mut dyn FnMut(&[u8])) {}
+/// # }
+///
+/// /// Of a framework whose responses are a status and nothing else.
+/// struct Bare;
+/// impl Door<u16> for Bare {
+///     fn status(out: &u16) -> Option<u16> {
+///         Some(*out)
+///     }
+///     fn refuse(&self, error: Error) -> u16 {
+///         error.status()
+///     }
+///     fn finish(&self, out: u16, effects: Effects) -> u16 {
+///         effects.failure().map_or(out, Error::status)
+///     }
+///     fn detach(close: CloseFuture) -> CloseFuture {
+///         CloseFuture::from_task(tokio::spawn(close))
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+/// let slot = manager.open(&NoHeaders);
+/// let session = slot.clone();
+/// let handler = async move { session.load().await.and_then(|session| session.login("ada")).map_or(500, |()| 200) };
+/// assert_eq!(Passage::new(handler, slot, Bare).await, 200);
+/// assert_eq!(manager.sessions_of("ada").await?.len(), 1);
+///
+/// assert_eq!(Passage::bypass(async { 404 }, Bare).await, 404);
+/// assert_eq!(Passage::<std::future::Ready<u16>, _>::refused(Error::CrossOrigin, Bare).await, 403);
+/// # Ok::<(), Error>(()) }).unwrap();
+/// ```
 pub trait Door<Out> {
     /// The status of the response, or `None` if the service failed and there is no response.
     fn status(out: &Out) -> Option<u16>;
@@ -63,16 +102,22 @@ pin_project! {
 
 impl<F: Future, D: Door<F::Output>> Passage<F, D> {
     /// The way of a request whose session is in `slot`.
+    ///
+    /// See [`Door`] for an example.
     pub const fn new(handler: F, slot: Slot, door: D) -> Self {
         Self { handler: Some(handler), slot: Some(slot), door, refused: None, closing: None }
     }
 
     /// The way of a request that somebody else opens and closes.
+    ///
+    /// See [`Door`] for an example.
     pub const fn bypass(handler: F, door: D) -> Self {
         Self { handler: Some(handler), slot: None, door, refused: None, closing: None }
     }
 
     /// The way of a request that ends at the door, as [`SessionManager::refuses`](crate::SessionManager::refuses) says.
+    ///
+    /// See [`Door`] for an example.
     pub fn refused(error: Error, door: D) -> Self {
         Self { handler: None, slot: None, door, refused: Some(Box::new(error)), closing: None }
     }

@@ -106,6 +106,21 @@ impl Slot {
     }
 
     /// For a request that gets no response. What is left to do then is a logout; run it to its end.
+    ///
+    /// ```
+    /// # use session_core::{KeyRing, MemoryStore, RequestHead, Secret, SessionManager};
+    /// # struct NoHeaders;
+    /// # impl RequestHead for NoHeaders {
+    /// #     fn method(&self) -> &str { "GET" }
+    /// #     fn each(&self, _: &str, _: &mut dyn FnMut(&[u8])) {}
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+    /// let slot = manager.open(&NoHeaders);
+    /// slot.load().await?.insert("n", 1)?;
+    /// assert!(slot.abandon().is_none(), "nobody logged out, and what was written is lost");
+    /// # Ok::<(), session_core::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn abandon(&self) -> Option<CloseFuture> {
         self.0.closed.store(true, Ordering::SeqCst);

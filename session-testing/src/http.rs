@@ -357,16 +357,16 @@ impl Started {
     ///
     /// ```
     /// # use session_testing::http::Client;
-    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// # use tokio::io::AsyncReadExt;
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
     /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     /// # let client = Client::new(listener.local_addr()?);
-    /// # tokio::spawn(async move {
-    /// #     let (mut stream, _) = listener.accept().await.unwrap();
-    /// #     let _ = stream.read(&mut [0; 1024]).await;
-    /// #     stream.write_all(b"HTTP/1.1 200 OK\r\nVary: A\r\nvary: B\r\nSet-Cookie: id=6\r\nSet-Cookie: id=7\r\nContent-Length: 2\r\n\r\nhi").await
-    /// # });
     /// client.get("/").start().await?.close();
+    ///
+    /// let (mut server, _) = listener.accept().await?;
+    /// let mut request = Vec::new();
+    /// server.read_to_end(&mut request).await?;
+    /// assert!(request.starts_with(b"GET / "));
     /// # Ok::<(), std::io::Error>(()) }).unwrap();
     /// ```
     pub fn close(self) {

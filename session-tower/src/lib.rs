@@ -100,6 +100,18 @@ impl<A> fmt::Debug for SessionLayer<A> {
 }
 
 /// Turns an error into a response `R`. Functions from `&Error` to a response do.
+///
+/// ```
+/// use http::Response;
+/// use session_core::Error;
+/// use session_tower::{Answer, DefaultAnswer};
+///
+/// let response: Response<String> = DefaultAnswer.answer(&Error::Gone);
+/// assert_eq!((response.status().as_u16(), response.body().as_str()), (409, ""));
+///
+/// let page = |error: &Error| Response::new(format!("Sorry: {error}"));
+/// assert!(page.answer(&Error::Gone).body().starts_with("Sorry"));
+/// ```
 pub trait Answer<R> {
     /// The response for `error`.
     fn answer(&self, error: &Error) -> R;
@@ -162,6 +174,24 @@ where
 ///
 /// # Errors
 /// [`Error::NotInstalled`] without the layer; otherwise as [`Slot::load`].
+///
+/// ```
+/// use http::{Request, Response};
+/// # use session_core::{Error, KeyRing, MemoryStore, Secret, SessionManager};
+/// # use session_tower::{SessionLayer, session};
+/// # use tower::{ServiceBuilder, ServiceExt};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+///
+/// let service = ServiceBuilder::new().layer(SessionLayer::new(manager)).service_fn(|request: Request<String>| async move {
+///     Ok::<_, Error>(Response::new(session(request.extensions()).await?.is_new().to_string()))
+/// });
+/// assert_eq!(service.oneshot(Request::new(String::new())).await?.body(), "true");
+///
+/// let outside = Request::new(());
+/// assert!(matches!(session(outside.extensions()).await, Err(Error::NotInstalled(_))));
+/// # Ok::<(), Error>(()) }).unwrap();
+/// ```
 pub async fn session(extensions: &Extensions) -> Result<Session, Error> {
     match extensions.get::<Slot>() {
         Some(slot) => slot.clone().load().await,

@@ -184,7 +184,13 @@ pub fn optional_session() -> impl Filter<Extract = (Option<Session>,), Error = R
 ///     Ok(format!("visit {}", visitor.visits))
 /// }
 ///
-/// let routes = warp::path::end().and(typed()).and_then(visit);
+/// # use session_warp::{KeyRing, MemoryStore, Secret, SessionManager};
+/// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+/// let app = session_warp::wrap(warp::path::end().and(typed()).and_then(visit), manager);
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// assert_eq!(warp::test::request().path("/").reply(&app).await.body(), "visit 1");
+/// # });
+/// # Ok::<(), session_core::Error>(())
 /// ```
 #[must_use]
 pub fn typed<T: Serialize + DeserializeOwned + Default + Send>()
@@ -195,12 +201,22 @@ pub fn typed<T: Serialize + DeserializeOwned + Default + Send>()
 /// The messages that earlier requests left with [`Session::flash`], taken out of the session to be shown now, once.
 ///
 /// ```
-/// use session_warp::{Flash, flashes};
+/// use session_testing::visitor;
+/// use session_warp::{Flash, FlashLevel, flashes};
 /// use warp::Filter;
 ///
 /// let page = warp::path::end().and(flashes()).map(|messages: Vec<Flash>| {
 ///     messages.into_iter().map(|message| format!("{}: {}\n", message.level.name(), message.text)).collect::<String>()
 /// });
+/// # use session_warp::{KeyRing, MemoryStore, Secret, SessionManager};
+/// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::new(Secret::random()?)).build().unwrap();
+/// let app = session_warp::wrap(page, manager.clone());
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let cookie = visitor::cookie(&manager, |session| session.flash(FlashLevel::Warning, "Almost full.")).await?;
+/// let response = warp::test::request().path("/").header("cookie", cookie).reply(&app).await;
+/// assert_eq!(response.body(), "warning: Almost full.\n");
+/// # Ok::<(), session_core::Error>(()) }).unwrap();
+/// # Ok::<(), session_core::Error>(())
 /// ```
 #[must_use]
 pub fn flashes() -> impl Filter<Extract = (Vec<Flash>,), Error = Rejection> + Copy + Send + Sync {
