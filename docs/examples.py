@@ -20,7 +20,6 @@ EXCEPTIONS = {
     "RedisStore::connect": "needs a server; the examples of `NearCache` begin with it",
     "RedisStore::sentinel": "needs sentinels; session-redis/tests has some",
     "SessionStore::*": "authors write it; the manual's chapter on that has a whole one",
-    "MemoryStore::clock": "its example has yet to move the time and see a session end",
     "adapter::failures": "needs a framework; the module's page has a whole application",
     "adapter::suite": "needs a framework; the module's page has a whole application",
     "store::suite": "it asserts by itself; the module's page runs it",

@@ -112,8 +112,18 @@ impl MemoryStore {
     /// Judges deadlines by another clock.
     ///
     /// ```
-    /// # use session_core::{ManualClock, MemoryStore, Timestamp};
-    /// let store = MemoryStore::new().clock(ManualClock::new(Timestamp::from_millis(0)));
+    /// use session_core::{Expiry, ManualClock, MemoryStore, Record, SessionStore, StoreKey, SubjectLimit, Timestamp};
+    /// use std::sync::Arc;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+    /// let store = MemoryStore::new().clock(Arc::clone(&clock));
+    /// let record = Record::new(Expiry::default());
+    /// store.create(&StoreKey::from_bytes([1; 32]), &record, SubjectLimit::None).await?;
+    /// assert_eq!(store.live(), 1);
+    /// clock.advance(record.expiry.idle);
+    /// assert_eq!(store.live(), 0);
+    /// # Ok::<(), session_core::StoreError>(()) }).unwrap();
     /// ```
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
