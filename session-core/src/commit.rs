@@ -27,7 +27,7 @@ use crate::token::{Content, Envelope, Opened, Tokens};
 
 /// How often a write starts again because another one was faster. Of writers that meet, one always gets through, so
 /// this is how many may meet.
-const ATTEMPTS: usize = 100;
+const ATTEMPTS: usize = 1_000;
 /// How far another node's clock may be ahead in a cookie session.
 pub(crate) const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
 
