@@ -98,11 +98,12 @@ for package in $(missing); do
 done
 [ -n "$(missing)" ] || echo "all are here"
 
-step "every public function has an example"
+step "every public function has an example, every dependency a use"
 if command -v python3 >/dev/null; then
   docs/examples.py $published
+  docs/dependencies.py
 elif [ -n "${CI:-}" ]; then
-  refuse "python3 is missing: the examples were not looked at"
+  refuse "python3 is missing: examples and dependencies were not looked at"
 fi
 
 step "tests"
