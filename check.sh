@@ -3,8 +3,14 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
+PATH="$PWD/target/tools/bin:$PATH"
+
 step() { printf '\n== %s\n' "$*"; }
 refuse() { printf '%s\n' "$*" >&2; exit 1; }
+# A program for the check alone: this version, below target/, and not optimised, for it has little to do.
+tool() {
+  CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=target/tools/build cargo install --quiet --locked --debug --root target/tools "$1"
+}
 
 command -v cargo >/dev/null || refuse "cargo is missing: install Rust 1.94 or newer (https://rustup.rs)"
 for component in fmt clippy; do
@@ -63,6 +69,13 @@ done
 for feature in "" sqlite postgres mysql redis redis-cluster redis-sentinel tls; do
   cargo check --quiet --package session-cli --no-default-features --features "$feature"
 done
+
+step "licences and sources of what comes along"
+tool cargo-deny@0.20.2
+cargo deny --locked check bans licenses sources
+if cargo tree --quiet --package session-core --all-features --edges normal --duplicates | grep .; then
+  refuse "session-core brings two versions of a crate along"
+fi
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet --features session-testing/servers,session-stores/metrics,session-core/metrics
