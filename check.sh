@@ -18,6 +18,7 @@ for component in fmt clippy; do
 done
 
 published="session-core session-tower session-axum session-actix session-rocket session-warp session-sqlx session-redis session-stores session-testing session-cli session-manual"
+packages() { printf -- '--package %s ' $published; }
 
 step "formatting"
 cargo fmt --all --check
@@ -118,6 +119,19 @@ if command -v python3 >/dev/null; then
 elif [ -n "${CI:-}" ]; then
   refuse "python3 is missing: examples and dependencies were not looked at"
 fi
+
+step "what would be published"
+# Whole, and with what the code includes: building the packages, as `cargo publish` does, takes minutes.
+rm -rf target/package
+cargo package --quiet --locked --allow-dirty --no-verify $(packages)
+for package in $published; do
+  packed=$(tar tzf target/package/"$package"-*.crate | cut -d/ -f2-)
+  included=$(grep -roE 'include_(str|bytes)!\("[^"]+' "$package/src" | sed -E 's|[^/]+\.rs:.*"||' || true)
+  for file in $(git ls-files "$package") $included; do
+    file=$(realpath -ms --relative-to="$package" "$file")
+    grep -qxF "$file" <<<"$packed" || refuse "$package would be published without $file"
+  done
+done
 
 step "tests"
 cargo test --workspace --features session-stores/metrics,session-core/metrics
