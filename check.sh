@@ -49,27 +49,13 @@ done
 step "clippy"
 cargo clippy --workspace --all-targets --features session-stores/metrics,session-core/metrics -- -D warnings
 
-step "each published crate by itself"
+step "each published crate by itself, and each of its features"
 # A build of the whole workspace unifies features and hides a missing one.
-for package in $published; do
-  cargo check --quiet --package "$package"
-done
-cargo check --quiet --package session-core --features metrics
+tool cargo-hack@0.6.46
+cargo hack check --locked --quiet --each-feature $(packages)
 if cargo tree --quiet --package session-core --edges normal | grep -w metrics; then
   refuse "session-core brings the crate metrics along without its feature"
 fi
-for feature in sqlite postgres mysql; do
-  cargo check --quiet --package session-sqlx --no-default-features --features "$feature"
-done
-for feature in cluster sentinel tls; do
-  cargo check --quiet --package session-redis --features "$feature"
-done
-for feature in "" sqlite postgres mysql redis redis-cluster redis-sentinel tls metrics; do
-  cargo check --quiet --package session-stores --no-default-features --features "$feature"
-done
-for feature in "" sqlite postgres mysql redis redis-cluster redis-sentinel tls; do
-  cargo check --quiet --package session-cli --no-default-features --features "$feature"
-done
 
 step "licences and sources of what comes along"
 tool cargo-deny@0.20.2
