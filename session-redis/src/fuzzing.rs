@@ -35,6 +35,7 @@ pub fn store(in_cluster: bool) -> Result<RedisStore, StoreError> {
         names: Names::default(),
         timeout: Duration::from_secs(60),
         replicas: None,
+        witnesses: session_core::Witnesses::default(),
         #[cfg(test)]
         fuse: Arc::new(usize::MAX.into()),
     })
