@@ -12,8 +12,8 @@ use sqlx::{Error, Row as _, query, query_scalar, raw_sql};
 
 use crate::lent::{Lent, run};
 use crate::shared::{
-    Limit, Listing, again, count, ended, failed, found, hash, idle, in_batches, integer, is_taken, json, lifetime,
-    millis, subject_hash,
+    Ending, Limit, Listing, again, count, ended, failed, found, hash, idle, in_batches, integer, is_taken, json,
+    lifetime, millis, subject_hash, told,
 };
 
 /// So many rows does a sweep delete in one statement.
@@ -146,9 +146,7 @@ impl SessionStore for MySqlStore {
         if is_taken(&created) {
             return Ok(Create::Taken);
         }
-        let (created, ended) = failed(Verb::Create, created)?;
-        self.witnesses.tell(ended);
-        Ok(created)
+        told(&self.witnesses, Verb::Create, created)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
@@ -175,9 +173,7 @@ impl SessionStore for MySqlStore {
             failed(Verb::Rename, run!(self, |on| free(on, FREE, new)).await)?;
             renamed = rename().await;
         }
-        let (renamed, ended) = failed(Verb::Rename, renamed)?;
-        self.witnesses.tell(ended);
-        Ok(renamed)
+        told(&self.witnesses, Verb::Rename, renamed)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
@@ -247,12 +243,7 @@ async fn migrate(on: &mut On) -> Result<(), Error> {
 }
 
 /// The outcome, and who had to end for it.
-async fn create(
-    on: &mut On,
-    key: &StoreKey,
-    record: &Record,
-    limit: Option<&Limit>,
-) -> Result<(Create, Vec<Ended>), Error> {
+async fn create(on: &mut On, key: &StoreKey, record: &Record, limit: Option<&Limit>) -> Ending<Create> {
     let Some(limit) = limit else { return Ok((insert(on, key, record).await?, Vec::new())) };
     let beyond = enter(on, limit, key).await?;
     if limit.refuses(&beyond) {
@@ -293,7 +284,7 @@ async fn rename(
     record: &Record,
     seen: Version,
     limit: Option<&Limit>,
-) -> Result<(Update, Vec<Ended>), Error> {
+) -> Ending<Update> {
     let beyond = match limit {
         Some(limit) => enter(on, limit, old).await?,
         None => Vec::new(),
@@ -371,20 +362,25 @@ async fn end(on: &mut On, mut beyond: Vec<i64>, limit: &Limit) -> Result<Vec<End
     let mut rows = Vec::new();
     for number in beyond {
         rows.extend(query(ENDING).bind(number).bind(&limit.subject).fetch_optional(&mut **on).await?);
-        query(END).bind(number).bind(&limit.subject).execute(&mut **on).await?;
     }
-    Ok(ended(&rows, EndedBy::Limit))
+    delete_read(on, &rows, EndedBy::Limit).await
 }
 
 /// A batch of a sweep whose rows somebody wants to know: two statements, because MySQL returns nothing of what it deletes.
 async fn take_and_read(on: &mut On, batch: i64) -> Result<Vec<Ended>, Error> {
     on.begin("BEGIN").await?;
     let rows = query(SWEEPING).bind(batch).fetch_all(&mut **on).await?;
-    for row in &rows {
-        query(DELETE_SWEPT).bind(row.try_get::<i64, _>("number")?).execute(&mut **on).await?;
-    }
+    let ended = delete_read(on, &rows, EndedBy::Deadline).await?;
     on.commit().await?;
-    Ok(ended(&rows, EndedBy::Deadline))
+    Ok(ended)
+}
+
+/// Deletes what this transaction has locked and read.
+async fn delete_read(on: &mut On, rows: &[MySqlRow], by: EndedBy) -> Result<Vec<Ended>, Error> {
+    for row in rows {
+        query(DELETE_READ).bind(row.try_get::<i64, _>("number")?).execute(&mut **on).await?;
+    }
+    Ok(ended(rows, by))
 }
 
 async fn delete(on: &mut On, key: &StoreKey, subject: Option<&str>) -> Result<bool, Error> {
@@ -435,22 +431,23 @@ async fn is_revoked(on: &mut On, keys: &[StoreKey], subject: Option<&str>, made:
     Ok(false)
 }
 
-/// A statement: texts, and between them the database's clock in milliseconds, whether a record is alive, and what is read of one that is
-/// listed or deleted. The clock is
-/// the same at each place of one statement.
+/// A statement: texts, and between them the database's clock in milliseconds, whether a record is alive, and what is read
+/// of one: its state alone, or with its key. The clock is the same at each place of one
+/// statement.
 ///
 /// Sessions are found by their key, their number or their subject alone, and `+ 0` and `COALESCE` hide their other columns
 /// from the optimizer. In a small table it may take the index on the deadline else, and lock everybody's rows.
 macro_rules! sql {
     (@now) => { "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000" };
-    (@row) => { concat!("`key`, version, created_at, seen_at, expires_at, record, ", sql!(@now), " AS now") };
+    (@state) => { concat!("version, created_at, seen_at, expires_at, record, ", sql!(@now), " AS now") };
+    (@row) => { concat!("`key`, ", sql!(@state)) };
     (@live) => { concat!("expires_at + 0 > ", sql!(@now)) };
     (@$text:literal) => { $text };
     ($($part:tt)+) => { concat!($(sql!(@$part)),+) };
 }
 
 const LOAD: &str = sql!(
-    "SELECT version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions WHERE `key` = ?"
+    "SELECT " state " FROM sessions WHERE `key` = ?"
 );
 
 const CREATE: &str = sql!(
@@ -491,10 +488,8 @@ const BEYOND: &str = sql!(
 
 /// Locks what is about to be deleted, and reads it.
 const ENDING: &str = sql!(
-    "SELECT " row " FROM sessions WHERE number = ? AND COALESCE(subject_hash, '') = ? FOR UPDATE"
+    "SELECT number, " row " FROM sessions WHERE number = ? AND COALESCE(subject_hash, '') = ? FOR UPDATE"
 );
-
-const END: &str = "DELETE FROM sessions WHERE number = ? AND COALESCE(subject_hash, '') = ?";
 
 const DELETE: &str =
     sql!("DELETE FROM sessions WHERE `key` = ? AND (? IS NULL OR COALESCE(subject_hash, '') = ?) AND " live);
@@ -532,7 +527,7 @@ const SWEEPING: &str = sql!(
      ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED"
 );
 
-const DELETE_SWEPT: &str = "DELETE FROM sessions WHERE number = ?";
+const DELETE_READ: &str = "DELETE FROM sessions WHERE number = ?";
 
 const SWEEP_THE_REST: [&str; 3] = [
     sweep!("session_renames", "until"),

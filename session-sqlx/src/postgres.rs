@@ -12,8 +12,8 @@ use sqlx::{Error, query, query_scalar, raw_sql};
 
 use crate::lent::{Lent, run};
 use crate::shared::{
-    Limit, Listing, again, count, ended, failed, found, hash, idle, in_batches, integer, is_taken, json, lifetime,
-    millis, subject_hash,
+    Ending, Limit, Listing, again, count, ended, failed, found, hash, idle, in_batches, integer, is_taken, json,
+    lifetime, millis, subject_hash, told,
 };
 
 /// So many rows does a sweep delete in one statement.
@@ -139,9 +139,7 @@ impl SessionStore for PostgresStore {
     async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
         let limit = Limit::of(record, limit);
         let created = run!(self, |on| create(on, key, record, limit.as_ref())).await;
-        let (created, ended) = failed(Verb::Create, created)?;
-        self.witnesses.tell(ended);
-        Ok(created)
+        told(&self.witnesses, Verb::Create, created)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
@@ -168,9 +166,7 @@ impl SessionStore for PostgresStore {
             failed(Verb::Rename, run!(self, |on| free(on, new)).await)?;
             renamed = rename().await;
         }
-        let (renamed, ended) = failed(Verb::Rename, renamed)?;
-        self.witnesses.tell(ended);
-        Ok(renamed)
+        told(&self.witnesses, Verb::Rename, renamed)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
@@ -242,12 +238,7 @@ async fn migrate(on: &mut On) -> Result<(), Error> {
 }
 
 /// The outcome, and who had to end for it.
-async fn create(
-    on: &mut On,
-    key: &StoreKey,
-    record: &Record,
-    limit: Option<&Limit>,
-) -> Result<(Create, Vec<Ended>), Error> {
+async fn create(on: &mut On, key: &StoreKey, record: &Record, limit: Option<&Limit>) -> Ending<Create> {
     let Some(limit) = limit else { return Ok((insert(on, key, record).await?, Vec::new())) };
     let beyond = enter(on, limit, key).await?;
     if limit.refuses(&beyond) {
@@ -296,7 +287,7 @@ async fn rename(
     record: &Record,
     seen: Version,
     limit: Option<&Limit>,
-) -> Result<(Update, Vec<Ended>), Error> {
+) -> Ending<Update> {
     let Some(limit) = limit else { return Ok((replace(on, old, new, record, seen).await?, Vec::new())) };
     let beyond = enter(on, limit, old).await?;
     if limit.refuses(&beyond) {
@@ -392,19 +383,20 @@ async fn revoke(on: &mut On, key: &StoreKey, keep: Duration) -> Result<bool, Err
     Ok(false)
 }
 
-/// A statement: texts, and between them the database's clock in milliseconds, whether a record is alive, and what is read of one that is
-/// listed or deleted. The clock is that
-/// of the statement: the same at each place of it, and not that of the transaction, which may have waited for its turn.
+/// A statement: texts, and between them the database's clock in milliseconds, whether a record is alive, and what is read
+/// of one: its state alone, or with its key. The clock is that of the statement: the same
+/// at each place of it, and not that of the transaction, which may have waited for its turn.
 macro_rules! sql {
     (@now) => { "floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint" };
-    (@row) => { concat!("key, version, created_at, seen_at, expires_at, record, ", sql!(@now), " AS now") };
+    (@state) => { concat!("version, created_at, seen_at, expires_at, record, ", sql!(@now), " AS now") };
+    (@row) => { concat!("key, ", sql!(@state)) };
     (@live) => { concat!("expires_at > ", sql!(@now)) };
     (@$text:literal) => { $text };
     ($($part:tt)+) => { concat!($(sql!(@$part)),+) };
 }
 
 const LOAD: &str = sql!(
-    "SELECT version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions WHERE key = $1"
+    "SELECT " state " FROM sessions WHERE key = $1"
 );
 
 /// An expired record gives its place up.

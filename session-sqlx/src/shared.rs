@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use session_core::{
     Count, Ended, EndedBy, Found, Loaded, Place, Record, StoreError, StoreKey, SubjectLimit, Times, Timestamp, Verb,
-    Version,
+    Version, Witnesses,
 };
 use sha2::{Digest as _, Sha256};
 use sqlx::{ColumnIndex, Decode, Error, Row, Type};
@@ -118,6 +118,16 @@ where
     let json: &str = row.try_get("record").map_err(StoreError::unreadable)?;
     let record = Record::from_json(json.as_bytes()).map_err(StoreError::unreadable)?;
     Ok(Loaded { record, version: Version::from_u64(version), times, now })
+}
+
+/// What came of a write, and whom it has ended.
+pub(crate) type Ending<T> = Result<(T, Vec<Ended>), Error>;
+
+/// The outcome of a verb, once who watches has been told whom it has ended.
+pub(crate) fn told<T>(witnesses: &Witnesses, verb: Verb, written: Ending<T>) -> Result<T, StoreError> {
+    let (outcome, ended) = failed(verb, written)?;
+    witnesses.tell(ended);
+    Ok(outcome)
 }
 
 /// What a row of a session is, live or not.

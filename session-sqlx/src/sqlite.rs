@@ -16,8 +16,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::shared::{
-    Limit, Listing, again, count, ended, failed, found, hash, idle, in_batches, integer, is_taken, json, lifetime,
-    millis, subject_hash,
+    Ending, Limit, Listing, again, count, ended, failed, found, hash, idle, in_batches, integer, is_taken, json,
+    lifetime, millis, subject_hash, told,
 };
 
 /// So many rows does a sweep delete in one statement, for about a millisecond: nobody else writes meanwhile.
@@ -204,9 +204,7 @@ impl SessionStore for SqliteStore {
     async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {
         let limit = Limit::of(record, limit);
         let created = writing!(self, |on| create(on, key, record, limit.as_ref())).await;
-        let (created, ended) = failed(Verb::Create, created)?;
-        self.witnesses.tell(ended);
-        Ok(created)
+        told(&self.witnesses, Verb::Create, created)
     }
 
     async fn update(&self, key: &StoreKey, record: &Record, seen: Version) -> Result<Update, StoreError> {
@@ -233,9 +231,7 @@ impl SessionStore for SqliteStore {
             failed(Verb::Rename, writing!(self, |on| free(on, new)).await)?;
             renamed = rename().await;
         }
-        let (renamed, ended) = failed(Verb::Rename, renamed)?;
-        self.witnesses.tell(ended);
-        Ok(renamed)
+        told(&self.witnesses, Verb::Rename, renamed)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
@@ -315,12 +311,7 @@ async fn begin(on: &mut On) -> Result<Transaction<'_, Sqlite>, Error> {
 }
 
 /// The outcome, and who had to end for it.
-async fn create(
-    on: &mut On,
-    key: &StoreKey,
-    record: &Record,
-    limit: Option<&Limit>,
-) -> Result<(Create, Vec<Ended>), Error> {
+async fn create(on: &mut On, key: &StoreKey, record: &Record, limit: Option<&Limit>) -> Ending<Create> {
     let Some(limit) = limit else { return Ok((insert(on, key, record).await?, Vec::new())) };
     let mut on = begin(on).await?;
     let beyond = beyond(&mut on, limit, key).await?;
@@ -358,7 +349,7 @@ async fn rename(
     record: &Record,
     seen: Version,
     limit: Option<&Limit>,
-) -> Result<(Update, Vec<Ended>), Error> {
+) -> Ending<Update> {
     let Some(limit) = limit else { return Ok((write(on, old, new, record, seen).await?, Vec::new())) };
     let mut on = begin(on).await?;
     let beyond = beyond(&mut on, limit, old).await?;
@@ -448,19 +439,20 @@ async fn is_revoked(on: &mut On, keys: &[StoreKey], subject: Option<&str>, made:
     Ok(false)
 }
 
-/// A statement: texts, and between them the database's clock in milliseconds, whether a record is alive, and what is read of one that is
-/// deleted. The clock is
-/// the same at each place of one statement.
+/// A statement: texts, and between them the database's clock in milliseconds, whether a record is alive, and what is read
+/// of one: its state alone, or with its key. The clock is the same at each place of one
+/// statement.
 macro_rules! sql {
     (@now) => { "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)" };
-    (@row) => { concat!("key, version, created_at, seen_at, expires_at, record, ", sql!(@now), " AS now") };
+    (@state) => { concat!("version, created_at, seen_at, expires_at, record, ", sql!(@now), " AS now") };
+    (@row) => { concat!("key, ", sql!(@state)) };
     (@live) => { concat!("expires_at > ", sql!(@now)) };
     (@$text:literal) => { $text };
     ($($part:tt)+) => { concat!($(sql!(@$part)),+) };
 }
 
 const LOAD: &str = sql!(
-    "SELECT version, created_at, seen_at, expires_at, record, " now " AS now FROM sessions WHERE key = ?1"
+    "SELECT " state " FROM sessions WHERE key = ?1"
 );
 
 /// An expired record gives its place up.

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row as _, query, raw_sql};
 use super::*;
 
 /// Statements, and the index that finds their rows.
-const STATEMENTS: [(&str, &str); 18] = [
+const STATEMENTS: [(&str, &str); 17] = [
     (LOAD, "sessions_by_key"),
     (WRITE, "sessions_by_key"),
     (VERSION, "sessions_by_key"),
@@ -15,8 +15,7 @@ const STATEMENTS: [(&str, &str); 18] = [
     (DELETE, "sessions_by_key"),
     (RENAMED, "PRIMARY"),
     (DELETE_NUMBER, "PRIMARY"),
-    (END, "PRIMARY"),
-    (DELETE_SWEPT, "PRIMARY"),
+    (DELETE_READ, "PRIMARY"),
     (SWEEPING, "sessions_by_deadline"),
     (TAKE_TURNS, "PRIMARY"),
     (NUMBERS, "sessions_by_key"),
