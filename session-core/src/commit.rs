@@ -11,11 +11,11 @@ use crate::binding::Binding;
 use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::cookie::{Attributes, CookieLines, MOST_CANDIDATES, is_first_chunk};
-use crate::ended::Witness;
+use crate::ended::Reporter;
 use crate::error::{Error, StoreError};
-use crate::event::{Event, Happening, Observer, emit, is_watched};
+use crate::event::{Event, Happening, emit, is_watched};
 use crate::expiry::Times;
-use crate::fingerprint::{Fingerprint, Fingerprints};
+use crate::fingerprint::Fingerprint;
 use crate::id::{SessionId, StoreKey};
 use crate::plan::{Answer, Base, Plan, Policy, plan};
 use crate::protect::CrossOrigin;
@@ -46,7 +46,6 @@ pub(crate) struct Machine {
     /// Where it is kept which sessions in cookies have ended before their time.
     pub(crate) revocations: Option<Arc<dyn SessionStore>>,
     pub(crate) tokens: Tokens,
-    pub(crate) fingerprints: Fingerprints,
     pub(crate) attributes: Attributes,
     pub(crate) policy: Policy,
     pub(crate) max_bytes: usize,
@@ -58,10 +57,7 @@ pub(crate) struct Machine {
     pub(crate) binding: Option<Binding>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
-    /// Tells the observer what the store ends by itself, as long as this manager is there.
-    #[expect(dead_code, reason = "a store keeps no witness alive")]
-    pub(crate) witness: Option<Arc<dyn Witness>>,
+    pub(crate) reporter: Arc<Reporter>,
 }
 
 /// What the response has to say about the cookie.
@@ -109,7 +105,7 @@ impl Progress {
 
 impl Machine {
     pub(crate) fn emit<'a>(&self, happening: impl Into<Happening<'a>>) {
-        emit(self.observer.as_ref(), happening);
+        emit(self.reporter.observer.as_ref(), happening);
     }
 
     /// An event of a session.
@@ -124,7 +120,8 @@ impl Machine {
 
     /// Nothing is computed for nobody.
     fn fingerprint_of(&self, key: impl FnOnce() -> StoreKey) -> Option<Fingerprint> {
-        is_watched(self.observer.as_ref()).then(|| self.fingerprints.of(&key()))
+        let Reporter { fingerprints, observer } = &*self.reporter;
+        is_watched(observer.as_ref()).then(|| fingerprints.of(&key()))
     }
 
     /// The authentic tokens among the cookies. Pure, and nothing at all without a cookie of our name.
@@ -187,11 +184,13 @@ impl Machine {
 
     async fn find_stored(&self, id: SessionId, retired: bool) -> Result<Option<Arc<Base>>, Error> {
         let key = id.store_key();
-        let base = self.load(id, key, retired).await;
-        let event = match &base {
-            Ok(Err(absent)) => *absent,
+        let Some(store) = self.store() else { return Ok(None) };
+        let event = match store.find(&key).await {
+            Ok(Found::Live(loaded)) => return Ok(Some(self.base(id, key, loaded, retired))),
+            Ok(Found::Expired) => Event::Expired,
+            Ok(Found::Absent) => Event::Unknown,
             Err(error) if error.is_unreadable() => Event::Unreadable,
-            _ => return Ok(base?.ok()),
+            Err(error) => return Err(error.into()),
         };
         self.emit(Happening::from(event).to(self.fingerprint_of(|| key)));
         Ok(None)
@@ -221,16 +220,10 @@ impl Machine {
         Ok(record)
     }
 
-    /// The session, or what it is that there is none.
-    async fn load(&self, id: SessionId, key: StoreKey, retired: bool) -> Result<Result<Arc<Base>, Event>, StoreError> {
-        let Some(store) = self.store() else { return Ok(Err(Event::Unknown)) };
-        let Loaded { record, version, times, now } = match store.find(&key).await? {
-            Found::Live(loaded) => loaded,
-            Found::Expired => return Ok(Err(Event::Expired)),
-            Found::Absent => return Ok(Err(Event::Unknown)),
-        };
+    fn base(&self, id: SessionId, key: StoreKey, loaded: Loaded, retired: bool) -> Arc<Base> {
+        let Loaded { record, version, times, now } = loaded;
         let ours = self.clock.now();
-        Ok(Ok(Arc::new(Base { id, key, record, version, times, first: None, theirs: now, ours, retired })))
+        Arc::new(Base { id, key, record, version, times, first: None, theirs: now, ours, retired })
     }
 
     /// The store, for what only a store can tell.
@@ -277,7 +270,7 @@ impl Machine {
     pub(crate) async fn end_one(&self, subject: Option<&str>, key: &StoreKey) -> Result<bool, Error> {
         let store = self.listing_store()?;
         // For who watches. A read that fails doesn't keep a session alive.
-        let before = match self.observer {
+        let before = match self.reporter.observer {
             Some(_) => store.load(key).await.ok().flatten(),
             None => None,
         };
@@ -287,7 +280,7 @@ impl Machine {
         };
         if ended {
             let record = before.as_ref().map(|loaded| &loaded.record);
-            self.emit(Happening::from(Event::Destroyed).to(self.fingerprints.of(key)).with(record));
+            self.emit(Happening::from(Event::Destroyed).to(self.reporter.fingerprints.of(key)).with(record));
         }
         Ok(ended)
     }
@@ -390,11 +383,12 @@ impl Machine {
     }
 
     async fn reload(&self, progress: &mut Progress) -> Result<(), Error> {
-        if let Some(base) = &progress.base {
-            progress.base = match self.load(base.id.clone(), base.key, base.retired).await {
+        if let (Some(base), Some(store)) = (&progress.base, self.store()) {
+            let loaded = match store.load(&base.key).await {
                 Err(error) if error.is_unreadable() => None,
-                base => base?.ok(),
+                loaded => loaded?,
             };
+            progress.base = loaded.map(|loaded| self.base(base.id.clone(), base.key, loaded, base.retired));
         }
         Ok(())
     }

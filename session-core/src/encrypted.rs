@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -87,25 +87,15 @@ const MOST_ENDED: u32 = 1_000;
 #[derive(Clone)]
 pub struct Encrypted<S> {
     inner: S,
-    /// The current secret first.
-    keys: Arc<[RowKey]>,
+    rows: Arc<Rows>,
     random: Arc<dyn Random>,
-    witnesses: Witnesses,
-    /// Who hears of the rows that the inner store ends, once anybody is told of sessions, and whether it does.
-    reader: Arc<OnceLock<(Arc<dyn Witness>, bool)>>,
 }
 
-/// Reads the rows that the inner store has ended.
-struct Reader {
-    keys: Arc<[RowKey]>,
+/// Opens rows, and tells what is in those that the inner store has ended.
+struct Rows {
+    /// The current secret first.
+    keys: Box<[RowKey]>,
     witnesses: Witnesses,
-}
-
-impl Witness for Reader {
-    fn ended(&self, Ended { key, session, by }: &Ended) {
-        let session = session.clone().and_then(|row| open(&self.keys, key, row).ok());
-        self.witnesses.tell([Ended { key: *key, session, by: *by }]);
-    }
 }
 
 /// What one secret gives.
@@ -128,13 +118,8 @@ impl<S> Encrypted<S> {
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "as everywhere, a ring is given to what uses it")]
     pub fn new(inner: S, keys: KeyRing) -> Self {
-        Self {
-            inner,
-            keys: keys.secrets().map(RowKey::new).collect(),
-            random: Arc::new(OsRandom),
-            witnesses: Witnesses::default(),
-            reader: Arc::default(),
-        }
+        let rows = Rows { keys: keys.secrets().map(RowKey::new).collect(), witnesses: Witnesses::default() };
+        Self { inner, rows: Arc::new(rows), random: Arc::new(OsRandom) }
     }
 
     /// Another source of randomness, in tests.
@@ -151,18 +136,18 @@ impl<S> Encrypted<S> {
     }
 
     fn current(&self) -> &RowKey {
-        self.keys.first().expect("a ring has a current secret")
+        self.rows.keys.first().expect("a ring has a current secret")
     }
 
     /// The subject's pseudonyms, the current one last. A write moves a session from a retired one to the current one, so
     /// who asks in this order meets it.
     fn pseudonyms(&self, subject: &str) -> impl Iterator<Item = String> {
-        self.keys.iter().rev().map(move |key| key.pseudonym(subject))
+        self.rows.keys.iter().rev().map(move |key| key.pseudonym(subject))
     }
 
     /// The pseudonyms there and back: during a rotation some processes move sessions the other way.
     fn pseudonyms_there_and_back(&self, subject: &str) -> impl Iterator<Item = String> {
-        self.pseudonyms(subject).chain(self.keys.iter().skip(1).map(move |key| key.pseudonym(subject)))
+        self.pseudonyms(subject).chain(self.rows.keys.iter().skip(1).map(move |key| key.pseudonym(subject)))
     }
 
     /// The row to store at `version` under `key`.
@@ -171,23 +156,28 @@ impl<S> Encrypted<S> {
         self.random.fill(&mut nonce).map_err(|error| verb.failed(error))?;
         Ok(self.current().seal(nonce, key, version, record))
     }
+}
 
-    fn open(&self, key: &StoreKey, row: Loaded) -> Result<Loaded, Unopened> {
-        open(&self.keys, key, row)
+impl Rows {
+    fn open(&self, key: &StoreKey, mut row: Loaded) -> Result<Loaded, Unopened> {
+        let sealed: Option<String> = row.record.values().decode(VALUE).and_then(Result::ok);
+        let bytes = URL_SAFE_NO_PAD.decode(sealed.ok_or(Unopened::Unencrypted)?).map_err(|_| Unopened::Unencrypted)?;
+        let Some((&[FORMAT], rest)) = bytes.split_first_chunk() else { return Err(Unopened::Unencrypted) };
+        let (id, rest) = rest.split_first_chunk::<KEY_ID_LENGTH>().ok_or(Unopened::Changed)?;
+        let (nonce, sealed) = rest.split_first_chunk().ok_or(Unopened::Changed)?;
+        let by = self.keys.iter().find(|by| by.id == *id).ok_or(Unopened::OtherSecret)?;
+        let context = by.context(key, row.version, &row.record);
+        let json = by.cipher.open(*nonce, sealed, &context).ok_or(Unopened::Changed)?;
+        row.record = Record::from_json(&json).map_err(|_| Unopened::Newer)?;
+        Ok(row)
     }
 }
 
-fn open(keys: &[RowKey], key: &StoreKey, mut row: Loaded) -> Result<Loaded, Unopened> {
-    let sealed: Option<String> = row.record.values().decode(VALUE).and_then(Result::ok);
-    let bytes = URL_SAFE_NO_PAD.decode(sealed.ok_or(Unopened::Unencrypted)?).map_err(|_| Unopened::Unencrypted)?;
-    let Some((&[FORMAT], rest)) = bytes.split_first_chunk() else { return Err(Unopened::Unencrypted) };
-    let (id, rest) = rest.split_first_chunk::<KEY_ID_LENGTH>().ok_or(Unopened::Changed)?;
-    let (nonce, sealed) = rest.split_first_chunk().ok_or(Unopened::Changed)?;
-    let by = keys.iter().find(|by| by.id == *id).ok_or(Unopened::OtherSecret)?;
-    let context = by.context(key, row.version, &row.record);
-    let json = by.cipher.open(*nonce, sealed, &context).ok_or(Unopened::Changed)?;
-    row.record = Record::from_json(&json).map_err(|_| Unopened::Newer)?;
-    Ok(row)
+impl Witness for Rows {
+    fn ended(&self, Ended { key, session, by }: &Ended) {
+        let session = session.clone().and_then(|row| self.open(key, row).ok());
+        self.witnesses.tell([Ended { key: *key, session, by: *by }]);
+    }
 }
 
 impl RowKey {
@@ -253,7 +243,7 @@ impl<S: SessionStore> SessionStore for Encrypted<S> {
 
     async fn find(&self, key: &StoreKey) -> Result<Found, StoreError> {
         Ok(match self.inner.find(key).await? {
-            Found::Live(row) => Found::Live(self.open(key, row).map_err(StoreError::unreadable)?),
+            Found::Live(row) => Found::Live(self.rows.open(key, row).map_err(StoreError::unreadable)?),
             absent => absent,
         })
     }
@@ -308,7 +298,7 @@ impl<S: SessionStore> SessionStore for Encrypted<S> {
             .rows_of(self.pseudonyms(subject), most)
             .await?
             .into_iter()
-            .filter_map(|(key, row)| Some((key, self.open(&key, row).ok()?)))
+            .filter_map(|(key, row)| Some((key, self.rows.open(&key, row).ok()?)))
             .filter(|(_, session)| session.record.subject.as_deref() == Some(subject))
             .collect();
         sessions.truncate(most);
@@ -357,14 +347,9 @@ impl<S: SessionStore> SessionStore for Encrypted<S> {
     }
 
     fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
-        let (_, tells) = self.reader.get_or_init(|| {
-            let reader = Reader { keys: Arc::clone(&self.keys), witnesses: self.witnesses.clone() };
-            let reader: Arc<dyn Witness> = Arc::new(reader);
-            let tells = self.inner.watch(&reader);
-            (reader, tells)
-        });
-        self.witnesses.add(witness);
-        *tells
+        self.rows.witnesses.add(witness);
+        let rows: Arc<dyn Witness> = self.rows.clone();
+        self.inner.watch(&rows)
     }
 }
 
@@ -378,7 +363,7 @@ impl<S: SessionStore> Encrypted<S> {
         renamed: Option<&StoreKey>,
     ) -> Result<Option<SubjectLimit>, StoreError> {
         let (SubjectLimit::Refuse(most), Some(subject)) = (limit, &record.subject) else { return Ok(Some(limit)) };
-        let retired = self.keys.iter().skip(1).map(|key| key.pseudonym(subject));
+        let retired = self.rows.keys.iter().skip(1).map(|key| key.pseudonym(subject));
         let rows = self.rows_of(retired, number(most).saturating_add(1)).await?;
         let taken = rows.iter().filter(|(key, _)| Some(key) != renamed).count();
         let left = most.get().saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX));
@@ -388,7 +373,7 @@ impl<S: SessionStore> Encrypted<S> {
     /// The store has ended the oldest under the current pseudonym. Now the oldest under all of them.
     async fn end_oldest(&self, limit: SubjectLimit, record: &Record, new: &StoreKey) -> Result<(), StoreError> {
         let (SubjectLimit::EndOldest(most), Some(subject)) = (limit, &record.subject) else { return Ok(()) };
-        if self.keys.len() == 1 {
+        if self.rows.keys.len() == 1 {
             return Ok(());
         }
         let rows = self.rows_of(self.pseudonyms(subject), number(most.saturating_add(MOST_ENDED))).await?;
@@ -398,8 +383,8 @@ impl<S: SessionStore> Encrypted<S> {
         }
         for (key, row) in rows.into_iter().filter(|(key, _)| key != new).skip(number(most) - 1) {
             if self.delete_one_of(subject, &key).await? {
-                let session = self.open(&key, row).ok();
-                self.witnesses.tell([Ended { key, session, by: EndedBy::Limit }]);
+                let session = self.rows.open(&key, row).ok();
+                self.rows.witnesses.tell([Ended { key, session, by: EndedBy::Limit }]);
             }
         }
         Ok(())
@@ -429,7 +414,7 @@ fn number(limit: NonZeroU32) -> usize {
 
 impl<S> fmt::Debug for Encrypted<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Encrypted").field("keys", &self.keys.len()).finish_non_exhaustive()
+        f.debug_struct("Encrypted").field("keys", &self.rows.keys.len()).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a store ends by itself, for whoever watches.
 
 use std::fmt;
+use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::event::{Event, Happening, Observer, emit};
@@ -88,13 +89,14 @@ pub trait Witness: Send + Sync + 'static {
 pub struct Witnesses(Arc<Mutex<Vec<Weak<dyn Witness>>>>);
 
 impl Witnesses {
-    /// Tells `witness` too from now on, for as long as somebody keeps it.
+    /// Tells `witness` too from now on, for as long as somebody keeps it. Adding it twice is fine.
     ///
     /// See [`Witnesses`] for an example.
     pub fn add(&self, witness: &Arc<dyn Witness>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|other| other.strong_count() > 0);
-        all.push(Arc::downgrade(witness));
+        let added = Arc::downgrade(witness);
+        all.retain(|other| other.strong_count() > 0 && !ptr::addr_eq(other.as_ptr(), added.as_ptr()));
+        all.push(added);
     }
 
     /// Whether nobody wants to know, so that a store needn't read what it ends.
@@ -127,7 +129,7 @@ impl fmt::Debug for Witnesses {
     }
 }
 
-/// Makes events of what a manager's store ends.
+/// Whom a manager tells what happens, and under which names. What its store ends by itself too.
 pub(crate) struct Reporter {
     pub(crate) fingerprints: Fingerprints,
     pub(crate) observer: Option<Arc<dyn Observer>>,

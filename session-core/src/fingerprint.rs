@@ -49,7 +49,7 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// Makes the fingerprints of one manager.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Fingerprints(Mac);
 
 impl Fingerprints {

@@ -527,18 +527,16 @@ impl SessionManagerBuilder {
         }
         let attributes = self.attributes.check()?;
         let cross_origin = self.protection.cross_origin()?;
-        let fingerprints = Fingerprints::new(&self.keys);
-        let mut witness: Option<Arc<dyn Witness>> = None;
+        let reporter = Arc::new(Reporter { fingerprints: Fingerprints::new(&self.keys), observer: self.observer });
         if let Some(store) = &self.store
-            && is_told(self.observer.as_ref())
+            && is_told(reporter.observer.as_ref())
         {
-            let reporter = Reporter { fingerprints: fingerprints.clone(), observer: self.observer.clone() };
-            store.watch(witness.insert(Arc::new(reporter)));
+            let witness: Arc<dyn Witness> = reporter.clone();
+            store.watch(&witness);
         }
         let machine = Machine {
             store: self.store,
             revocations: self.revocations,
-            fingerprints,
             tokens: Tokens::new(&self.keys, self.purpose, &self.application, &attributes.name),
             attributes,
             anonymous: self.max_anonymous.map(|most| Quota::new(most, policy.anonymous.idle)),
@@ -550,8 +548,7 @@ impl SessionManagerBuilder {
             binding: self.protection.binding(&self.keys),
             clock: self.clock,
             random: self.random,
-            observer: self.observer,
-            witness,
+            reporter,
         };
         summarise(&machine);
         Ok(SessionManager(Arc::new(machine)))

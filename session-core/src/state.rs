@@ -187,7 +187,7 @@ impl Shared {
         // Only a response that sets the cookie is an event.
         let whose = progress.base.as_ref().filter(|_| !set_cookies.is_empty());
         let session = whose.and_then(|base| self.machine.fingerprint(base));
-        Effects { failure, set_cookies, session, observer: self.machine.observer.clone() }
+        Effects { failure, set_cookies, session, observer: self.machine.reporter.observer.clone() }
     }
 
     /// These lines, and the removal of what the browser has besides. Without lines it has the cookie itself.

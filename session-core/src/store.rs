@@ -107,7 +107,7 @@ pub trait SessionStore: Send + Sync + 'static {
     async fn is_revoked(&self, keys: &[StoreKey], subject: Option<&str>, made: Timestamp) -> Result<bool, StoreError>;
 
     /// Tells `witness` from now on which sessions this store, or a clone of it, ends by itself: those that a [`SubjectLimit`]
-    /// ends, and those that a sweep frees. Each is told once, by whoever ended it, after it has. Says whether it will: a store
+    /// ends, and those that a sweep frees. Each is told once, by whoever ended it, after it has, also if the same witness is named twice. Says whether it will: a store
     /// that tells nobody needn't have it, and its [`Event`](crate::Event)s are fewer. [`Witnesses`](crate::Witnesses) does
     /// the work.
     fn watch(&self, witness: &Arc<dyn Witness>) -> bool {

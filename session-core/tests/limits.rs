@@ -284,7 +284,7 @@ async fn a_flood_of_anonymous_sessions_is_refused_and_nobody_who_logs_in() {
 async fn what_the_store_did_not_take_does_not_count_as_anonymous() {
     let (clock, store) = stopped();
     let store = store.capacity(0);
-    let full = stored(store.clone(), &clock).max_anonymous(1).build().unwrap();
+    let full = stored(store, &clock).max_anonymous(1).build().unwrap();
     for _ in 0..3 {
         let refused = visit(&full, None, |session| session.insert("n", 1).unwrap()).await;
         assert!(matches!(refused.failure, Some(Error::Store(_))), "the quota is not used up");

@@ -129,7 +129,7 @@ fn row(numbers: &[u8], number: u8, version: Version, record: &Record) -> Loaded 
 }
 
 fn open(numbers: &[u8], number: u8, row: Loaded) -> Result<Record, Unopened> {
-    Encrypted::new((), ring(numbers)).open(&key(number), row).map(|loaded| loaded.record)
+    Encrypted::new((), ring(numbers)).rows.open(&key(number), row).map(|loaded| loaded.record)
 }
 
 #[test]

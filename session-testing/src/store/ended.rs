@@ -28,6 +28,8 @@ impl Told {
 fn watch(store: &impl SessionStore) -> Option<(Arc<Told>, Arc<dyn Witness>)> {
     let told = Arc::new(Told::default());
     let witness: Arc<dyn Witness> = told.clone();
+    // Named twice it is told once.
+    let _ = store.watch(&witness);
     store.watch(&witness).then_some((told, witness))
 }
 
