@@ -105,7 +105,9 @@ async fn what_is_wrong_is_told_and_what_to_try() {
     let value = shop.split_once('=').unwrap().1.to_owned();
     let other = operator.visit(sealed(OTHER), "ada").await;
     let here = operator.visit(sealed(SECRET), "ada").await;
-    let changed = format!("{}A{}", &here[..200], &here[201..]);
+    // Whatever the character is, it is another one then.
+    let another = if here[200..].starts_with('A') { 'B' } else { 'A' };
+    let changed = format!("{}{another}{}", &here[..200], &here[201..]);
     let named = here.replace("__Host-id", "id");
     let (other_id, id) = (ring(OTHER).key_ids()[0].to_string(), ring(SECRET).key_ids()[0].to_string());
     let cases: [(&str, &[&str], &[&str]); 9] = [
