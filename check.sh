@@ -119,15 +119,24 @@ for package in $published; do
   done
 done
 
+step "what a new version may break"
+if tag=$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null); then
+  tool cargo-semver-checks@0.51.0
+  cargo semver-checks --baseline-rev "$tag" $(packages)
+else
+  echo "there is no version to compare with: a tag such as v0.1.0"
+fi
+
 step "tests"
 cargo test --workspace --features session-stores/metrics,session-core/metrics
 # What the workspace's features hide: a build without stores says what to add, and one without TLS sends nothing unprotected.
 cargo test --package session-stores --no-default-features --test urls
 cargo test --package session-stores --features mysql,postgres,redis-cluster,redis-sentinel --test urls
 
-step "what fuzzing has met"
-# The committed inputs go through the targets' functions, on any toolchain; fuzz/run.sh looks for more.
-(cd fuzz && cargo test --quiet --locked --no-default-features --lib)
+step "fuzzing, ten seconds a target"
+# On a toolchain that can't the committed inputs go through the targets' functions, and it says so.
+! cargo +nightly --version >/dev/null 2>&1 || tool cargo-fuzz@0.13.1
+fuzz/run.sh 10
 
 step "what a request costs"
 benches/gate.sh

@@ -17,7 +17,7 @@ use common::{Browser, LABS, Lab, NEWER_SECRET, PATIENT, SECRET};
 use folder::Folder;
 use scenarios::{
     ANONYMOUS, Kept, MINE, NOTHING, OK, Place, at, copy, event, everywhere, everywhere_without_revocations, logged_in,
-    pause, set_cookie, tells,
+    pause, redis, set_cookie, tells,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +116,17 @@ async fn d25_expired_entries_are_removed() {
     })
     .await;
     common::at_once(LABS.map(|(name, _)| memory_comes_back_by_itself(name))).await;
-    common::at_once(LABS.map(|(name, _)| a_sweep_of_a_table_takes_what_has_expired(name))).await;
+    let folder = Folder::new();
+    common::at_once(LABS.map(|(name, _)| {
+        let table = format!("sqlite:{}", folder.path().join(format!("{name}.db")).display());
+        let keeping = redis().map(|redis| format!("{}?keep_expired_s=60", redis.fresh_database()));
+        async move {
+            for url in [Some(table), keeping].into_iter().flatten() {
+                a_sweep_takes_what_has_expired_and_tells_of_it(name, &url).await;
+            }
+        }
+    }))
+    .await;
 }
 
 /// Nobody sweeps: what has expired makes room for who comes next.
@@ -136,21 +146,27 @@ async fn memory_comes_back_by_itself(name: &'static str) {
     assert_eq!(lab.sweep().await, r#"{"swept":0}"#, "{place:?}: what had expired was still there");
 }
 
-async fn a_sweep_of_a_table_takes_what_has_expired(name: &'static str) {
-    let folder = Folder::new();
-    let url = format!("sqlite:{}", folder.path().join("sessions.db").display());
+/// Where nothing frees it by itself: in a table, and in Redis if it keeps what has expired.
+async fn a_sweep_takes_what_has_expired_and_tells_of_it(name: &'static str, url: &str) {
     let [short, long] = ["1500", "60000"].map(|idle| {
-        let kept = [("LAB_STORE", &*url), ("LAB_SECRETS", SECRET), ("LAB_IDLE_MS", idle), PATIENT];
+        let kept = [("LAB_STORE", url), ("LAB_SECRETS", SECRET), ("LAB_IDLE_MS", idle), PATIENT];
         Arc::new(Lab::start(name, &kept))
     });
     let mut kept = Browser::new(&long);
     kept.expect("POST /set?k=k&v=v", OK).await;
-    for _ in 0..3 {
+    let mut late = Browser::new(&short);
+    late.expect("POST /set?k=k&v=v", OK).await;
+    for _ in 0..2 {
         Browser::new(&short).expect("POST /set?k=k&v=v", OK).await;
     }
     pause(1_850).await;
-    assert_eq!(long.sweep().await, r#"{"swept":3}"#, "{name}");
-    assert_eq!(long.sweep().await, r#"{"swept":0}"#, "{name}");
+    late.expect("GET /peek?k=k", NOTHING).await;
+    assert_eq!([event(&short, "expired").await, event(&short, "unknown").await], [1, 0], "{name}: {url}");
+    assert_eq!(long.sweep().await, r#"{"swept":3}"#, "{name}: {url}");
+    assert_eq!(long.sweep().await, r#"{"swept":0}"#, "{name}: {url}");
+    assert_eq!([event(&long, "swept").await, event(&short, "swept").await], [3, 0], "{name}: {url}");
+    late.expect("GET /peek?k=k", NOTHING).await;
+    assert_eq!([event(&short, "expired").await, event(&short, "unknown").await], [1, 1], "{name}: {url}");
     kept.expect("GET /peek?k=k", MINE).await;
 }
 

@@ -1,9 +1,10 @@
 //! Slow readers of what the library reads fast, written from the rules and not from its code.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// The pairs of one `Cookie` line, as RFC 6265bis writes them (4.2.1) and this project reads them: `;` ends a pair, the first `=`
 /// ends the name, blanks and tabs around a pair are no part of it, and nothing else is done to a byte. What has no `=`
@@ -65,8 +66,9 @@ pub fn base64url(text: &[u8]) -> Option<Vec<u8>> {
     Some(bits[..whole].chunks(8).map(|byte| byte.iter().fold(0, |number, bit| number << 1 | bit)).collect())
 }
 
-/// A JSON object with its keys in order, each as often as it is there.
-struct Object(Vec<(String, Value)>);
+/// A JSON object with its keys in order, each as often as it is there. What they have is JSON by its grammar; a number that is too
+/// large, half a surrogate pair, or what is nested too deeply can't be decoded all the same.
+struct Object(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -88,6 +90,11 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
+/// What a text says, if it can be decoded.
+pub fn decoded<T: DeserializeOwned>(json: &RawValue) -> Option<T> {
+    serde_json::from_str(json.get()).ok()
+}
+
 /// What a text has to be, as far as it can be said.
 #[derive(Debug)]
 pub enum Verdict<T> {
@@ -105,7 +112,7 @@ pub struct Reading {
     pub subject: Option<String>,
     pub idle: u64,
     pub lifetime: u64,
-    pub values: serde_json::Map<String, Value>,
+    pub values: BTreeMap<String, Box<RawValue>>,
 }
 
 /// What a session in a cookie says besides.
@@ -139,7 +146,7 @@ pub fn format(json: &[u8]) -> Option<u64> {
     let Object(pairs) = serde_json::from_slice(json).ok()?;
     let mut formats = pairs.iter().filter(|(key, _)| key == "format");
     let (_, format) = formats.next()?;
-    formats.next().is_none().then(|| format.as_u64())?
+    formats.next().is_none().then(|| decoded(format))?
 }
 
 /// A record, as `ARCHITECTURE.md` describes it.
@@ -156,63 +163,55 @@ pub fn record(json: &[u8]) -> Verdict<Reading> {
 pub fn envelope(json: &[u8]) -> Verdict<(Reading, Times)> {
     let Ok(Object(pairs)) = serde_json::from_slice(json) else { return Verdict::No };
     let names: Vec<_> = RECORD.into_iter().chain(ENVELOPE).collect();
-    let read = |find: &dyn Fn(&str) -> Option<Value>| {
-        let is_id = |id: &Value| id.as_str().and_then(|id| base64url(id.as_bytes())).is_some_and(|id| id.len() == 32);
-        let first = find("first").filter(|first| !first.is_null());
-        if !is_id(&find("id")?) || first.is_some_and(|first| !is_id(&first)) {
-            return None;
-        }
-        let time = |name| find(name)?.as_u64();
-        let times = Times { created: time("created")?, seen: time("seen")?, expires: time("expires")? };
-        let (reading, certain) = read_record(&find)?;
-        Some((reading, times, certain))
-    };
-    match known(&pairs, &names).and_then(|find| read(&find)) {
+    match known(&pairs, &names).and_then(|find| read_envelope(&find)) {
         None => Verdict::No,
         Some((reading, times, true)) => Verdict::Yes((reading, times)),
         Some((reading, times, false)) => Verdict::Perhaps((reading, times)),
     }
 }
 
+fn read_envelope<'a>(find: &dyn Fn(&str) -> Option<&'a RawValue>) -> Option<(Reading, Times, bool)> {
+    let is_id = |id: String| base64url(id.as_bytes()).is_some_and(|id| id.len() == 32);
+    let first: Option<String> = find("first").map_or(Some(None), decoded)?;
+    if !is_id(decoded(find("id")?)?) || first.is_some_and(|first| !is_id(first)) {
+        return None;
+    }
+    let time = |name| decoded(find(name)?);
+    let times = Times { created: time("created")?, seen: time("seen")?, expires: time("expires")? };
+    let (reading, certain) = read_record(find)?;
+    Some((reading, times, certain))
+}
+
 /// Finds fields by their names, if each is there once at most.
-fn known<'a>(pairs: &'a [(String, Value)], names: &[&str]) -> Option<impl Fn(&str) -> Option<Value> + use<'a>> {
+fn known<'a>(
+    pairs: &'a [(String, Box<RawValue>)],
+    names: &[&str],
+) -> Option<impl Fn(&str) -> Option<&'a RawValue> + use<'a>> {
     let count = |name: &str| pairs.iter().filter(|(key, _)| key == name).count();
     names
         .iter()
         .all(|name| count(name) <= 1)
-        .then_some(|name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()))
+        .then_some(|name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, json)| &**json))
 }
 
-fn read_record(find: &dyn Fn(&str) -> Option<Value>) -> Option<(Reading, bool)> {
-    if find("format")?.as_u64() != Some(1) {
+fn read_record<'a>(find: &dyn Fn(&str) -> Option<&'a RawValue>) -> Option<(Reading, bool)> {
+    if decoded::<u64>(find("format")?)? != 1 {
         return None;
     }
-    let subject = match find("subject").unwrap_or_default() {
-        Value::Null => None,
-        Value::String(subject) => Some(subject),
-        _ => return None,
-    };
-    let (idle, lifetime) = (find("idle")?.as_u64()?, find("lifetime")?.as_u64()?);
-    let Value::Object(values) = find("values")? else { return None };
+    let subject = find("subject").map_or(Some(None), decoded)?;
+    let (idle, lifetime) = (decoded(find("idle")?)?, decoded(find("lifetime")?)?);
+    let values = decoded(find("values")?)?;
     for name in ["authenticated", "spared", "renewed"] {
-        if find(name).is_some_and(|value| !value.is_null() && !value.is_u64()) {
-            return None;
-        }
+        find(name).map_or(Some(None), decoded::<Option<u64>>)?;
     }
     for name in ["stamp", "agent", "label"] {
-        if find(name).is_some_and(|value| !value.is_null() && !value.is_string()) {
-            return None;
-        }
+        find(name).map_or(Some(None), decoded::<Option<String>>)?;
     }
-    if find("remembered").is_some_and(|value| !value.is_boolean()) {
-        return None;
-    }
+    find("remembered").map_or(Some(false), decoded)?;
     let mut certain = true;
     for name in ["flashes", "csrf"] {
-        match find(name) {
-            None => {}
-            Some(Value::Array(entries)) => certain &= entries.is_empty(),
-            Some(_) => return None,
+        if let Some(entries) = find(name) {
+            certain &= decoded::<Vec<Box<RawValue>>>(entries)?.is_empty();
         }
     }
     Some((Reading { subject, idle, lifetime, values }, certain))

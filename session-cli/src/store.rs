@@ -17,8 +17,8 @@ pub(crate) struct Store {
     pub(crate) sessions: Arc<dyn SessionStore>,
     /// As it is.
     pub(crate) countable: Arc<dyn Countable>,
-    /// Frees what has expired by itself.
-    pub(crate) is_redis: bool,
+    /// Redis does, unless it is told to keep what has expired.
+    pub(crate) frees_by_itself: bool,
     pub(crate) is_encrypted: bool,
 }
 
@@ -55,7 +55,8 @@ impl Store {
             Some(keys) => Arc::new(Encrypted::new(Arc::clone(&countable), keys)),
             None => Arc::<dyn Countable>::clone(&countable),
         };
-        Ok(Some(Self { sessions, countable, is_redis: url.starts_with("redis"), is_encrypted }))
+        let frees_by_itself = url.starts_with("redis") && !url.contains("keep_expired_s=");
+        Ok(Some(Self { sessions, countable, frees_by_itself, is_encrypted }))
     }
 }
 

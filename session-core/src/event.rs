@@ -15,7 +15,7 @@ const EVENTS: &str = "session_events_total";
 /// says which of them did it. So is [`Event::Swept`], of a session whose time was over and that nobody has ended: of the two a
 /// session in a store has one. They are told after the store has answered. So what nobody knows for sure is nobody's event: an
 /// operation whose store failed, or whose future was dropped on the way, even if the store carried it out. Redis and Valkey
-/// free what has expired by themselves and tell nobody.
+/// drop what has expired and tell nobody, unless their store is to keep it for a sweep.
 ///
 /// ```
 /// assert_eq!(session_core::Event::CacheOverruled.name(), "cache_overruled");
@@ -44,7 +44,7 @@ pub enum Event {
     /// ends its own, copies of one cookie included.
     Destroyed,
     /// A session came after its deadline. One in a store is known as such until it is swept, and is [`Event::Unknown`] then; Redis and
-    /// Valkey sweep at once.
+    /// Valkey drop it at once, unless their store is to keep it.
     Expired,
     /// A cookie of our name that we didn't make, or not for this place.
     Forged,

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::names;
 use crate::operation::Operation;
 use crate::scripts;
-use crate::single::{loaded, revoked, touched, updated};
+use crate::single::{found, revoked, touched, updated};
 use crate::steps::{AT_ONCE, Admission, Entered, Found, Gone, HOPS};
 
 /// So many members of an index one command lists.
@@ -19,8 +19,8 @@ const PAGE: usize = 1_000;
 const PAGES: usize = 10_000;
 
 impl Operation<'_> {
-    pub(crate) async fn cluster_load(&self, key: &StoreKey) -> Result<Option<Loaded>, Failure> {
-        loaded(&self.run_settled(|| self.session(&scripts::LOAD, key), &key.to_hex()).await?)
+    pub(crate) async fn cluster_load(&self, key: &StoreKey) -> Result<session_core::Found, Failure> {
+        found(&self.run_settled(|| self.session(&scripts::LOAD, key), &key.to_hex()).await?)
     }
 
     pub(crate) async fn cluster_touch(&self, key: &StoreKey) -> Result<Touch, Failure> {
@@ -204,7 +204,7 @@ impl Operation<'_> {
                 at = answer.text(1)?.to_owned();
                 continue;
             }
-            return match loaded(&answer) {
+            return match found(&answer).map(session_core::Found::live) {
                 Ok(Some(loaded)) if loaded.record.subject.as_deref() == Some(subject) => {
                     let first = answer.text(7)?;
                     let first = if first.is_empty() { &at } else { first }.to_owned();

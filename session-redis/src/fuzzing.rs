@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis::Value;
-use session_core::{StoreError, StoreKey};
+use session_core::{Place, StoreError, StoreKey};
 
 use crate::failure::Failure;
 use crate::link::{Link, Target, parse};
@@ -35,6 +35,8 @@ pub fn store(in_cluster: bool) -> Result<RedisStore, StoreError> {
         names: Names::default(),
         timeout: Duration::from_secs(60),
         replicas: None,
+        kept: Duration::ZERO,
+        sweeps_from: Arc::new(Mutex::new(Place::START)),
         witnesses: session_core::Witnesses::default(),
         #[cfg(test)]
         fuse: Arc::new(usize::MAX.into()),

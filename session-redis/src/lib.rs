@@ -28,7 +28,8 @@
 //! The user of an access list needs the names below and the commands `EVALSHA`, `EVAL`, `TIME`, `TYPE`, `EXISTS`, `DEL`, `PTTL`,
 //! `PEXPIREAT`, `GET`, `SET`, `HGET`, `HMGET`, `HSET`, `HDEL`, `ZADD`, `ZREM`, `ZRANGE`, `ZREVRANGE` and `ZRANDMEMBER`; for
 //! [`RedisStore::wait_for_replicas`] `WAIT`, for [`NearCache`] `CLIENT TRACKING`, in a cluster also `CLUSTER SLOTS`, `ASKING`, `ZSCORE`
-//! and `ZRANGEBYSCORE`; to be counted `SCAN` and `HSTRLEN`. On a single server the scripts reach keys that they don't declare, such as those of sessions that a limit
+//! and `ZRANGEBYSCORE`; to be counted `SCAN` and `HSTRLEN`, and `SCAN` to
+//! be swept. On a single server the scripts reach keys that they don't declare, such as those of sessions that a limit
 //! ends.
 //!
 //! Let the server evict nothing (`maxmemory-policy noeviction`): an index that is evicted no longer knows of its sessions. When it
@@ -47,7 +48,7 @@
 //! `redis-cli HGETALL` shows a session to a person. `session` is the [prefix](RedisStore::prefix), a *key* is 64 hexadecimal digits: the hash of
 //! an id, which opens no session. All times are milliseconds, by the server's clock. Everything has a deadline of its own, so
 //! nothing stays that nobody wants, and there is nothing to sweep; a deadline is kept to the millisecond, whenever the server gets
-//! to it. In a cluster keep the nodes' clocks together, as for anything.
+//! to it. Who wants to be told of each end lets what has expired [be kept](RedisStore::keep_expired) until it is swept. In a cluster keep the nodes' clocks together, as for anything.
 //!
 //! # What it costs
 //!
@@ -69,6 +70,7 @@
 //! | revoke, revoke all of a subject | 1 | 1 |
 //! | ask for *n* revocations | 1 | *n*, at once |
 //! | sweep | 0 | 0 |
+//! | sweep, of [what is kept](RedisStore::keep_expired) | 1 for each 20 keys | 1 for each 20 keys of a node |
 //! | count a stretch of some thousand keys | 1 | 1 |
 //!
 //! A thousand sessions of one subject take another command. In a cluster a login of a subject with other sessions looks at two of
@@ -138,6 +140,7 @@ mod single;
 #[cfg(feature = "cluster")]
 mod steps;
 mod store;
+mod sweep;
 mod topology;
 
 pub use crate::near::{NearCache, NearStats};

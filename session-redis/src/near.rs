@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use session_core::{
-    Count, Countable, Create, Loaded, Place, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp,
-    Touch, Update, Version, Witness, async_trait,
+    Count, Countable, Create, Found, Loaded, Place, Record, SessionStore, StoreError, StoreKey, SubjectLimit,
+    Timestamp, Touch, Update, Version, Witness, async_trait,
 };
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use self::memory::Found;
+use self::memory::Remembered;
 use self::tracking::Tracking;
 use crate::store::RedisStore;
 use crate::topology::Topology;
@@ -273,25 +273,29 @@ impl<S: Countable> Countable for NearCache<S> {
 #[async_trait]
 impl<S: SessionStore> SessionStore for NearCache<S> {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
+        self.find(key).await.map(Found::live)
+    }
+
+    async fn find(&self, key: &StoreKey) -> Result<Found, StoreError> {
         let Near { tracking, hits, misses, bypassed, .. } = &*self.near;
         let now = Instant::now();
         if !tracking.is_live(now) {
             bypassed.fetch_add(1, Ordering::Relaxed);
-            return self.inner.load(key).await;
+            return self.inner.find(key).await;
         }
         let ticket = match tracking.memory.find(key, now) {
-            Found::Live(loaded) => {
+            Remembered::Live(loaded) => {
                 hits.fetch_add(1, Ordering::Relaxed);
-                return Ok(Some(loaded));
+                return Ok(Found::Live(loaded));
             }
-            Found::Nothing(ticket) => ticket,
+            Remembered::Nothing(ticket) => ticket,
         };
         misses.fetch_add(1, Ordering::Relaxed);
-        let loaded = self.inner.load(key).await?;
-        if let Some(loaded) = &loaded {
+        let found = self.inner.find(key).await?;
+        if let Found::Live(loaded) = &found {
             tracking.memory.keep(key, loaded, now, ticket);
         }
-        Ok(loaded)
+        Ok(found)
     }
 
     async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, StoreError> {

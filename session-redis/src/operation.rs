@@ -1,12 +1,12 @@
 //! One call of a verb: which store, and how long it may take.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use session_core::{Ended, StoreKey};
+use session_core::{Ended, Place, StoreKey};
 use tokio::time::Instant;
 
 use crate::failure::Failure;
-use crate::link::{Limits, Link};
+use crate::link::{Asking, Limits, Link};
 use crate::names::Names;
 use crate::reply::Reply;
 use crate::scripts::{Call, Script};
@@ -45,6 +45,20 @@ impl<'a> Operation<'a> {
         &self.limits
     }
 
+    /// Whether the server drops what has expired at once, and nobody is told.
+    pub(crate) const fn keeps_nothing(&self) -> bool {
+        self.store.kept.is_zero()
+    }
+
+    /// Where the next sweep begins.
+    pub(crate) fn sweeps_from(&self) -> Place {
+        *self.store.sweeps_from.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn sweep_from(&self, place: Place) {
+        *self.store.sweeps_from.lock().unwrap_or_else(PoisonError::into_inner) = place;
+    }
+
     /// A script on a session.
     pub(crate) fn session(&self, script: &'static Script, key: &StoreKey) -> Call {
         self.call(script, self.names().session(&key.to_hex()))
@@ -56,12 +70,22 @@ impl<'a> Operation<'a> {
     }
 
     pub(crate) fn call(&self, script: &'static Script, key: String) -> Call {
-        Call::new(script, self.names().prefix(), key)
+        self.anywhere(script).key(key)
+    }
+
+    /// A script on one of the [servers](Self::nodes).
+    pub(crate) fn anywhere(&self, script: &'static Script) -> Call {
+        Call::new(script, self.names().prefix(), self.store.kept)
     }
 
     /// The servers that hold sessions, always in the same order.
     pub(crate) async fn nodes(&self) -> Result<Vec<Arc<Link>>, Failure> {
         self.store.topology.nodes(&self.limits).await
+    }
+
+    /// Runs a script on one of the [servers](Self::nodes).
+    pub(crate) async fn run_on(&self, node: &Arc<Link>, call: Call) -> Result<Reply, Failure> {
+        Reply::new(node.run(&call, Asking::No, &self.limits).await?)
     }
 
     pub(crate) async fn run(&self, call: Call) -> Result<Reply, Failure> {

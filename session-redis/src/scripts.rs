@@ -54,7 +54,8 @@ scripts! {
     REVOKE: UNLESS_FULL, Writes, "revoke.lua";
     REVOKE_ALL: UNLESS_FULL, Repeats, "revoke_all.lua";
     REVOKED: ALWAYS, Reads, "revoked.lua";
-    COUNT: ON_A_NODE, Reads, "count.lua";
+    COUNT: ON_A_NODE, Reads, "scan.lua" "count.lua";
+    SWEEP: ON_A_NODE, Writes, "scan.lua" "sweep.lua";
 }
 
 #[cfg(feature = "cluster")]
@@ -90,13 +91,9 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(script: &'static Script, prefix: &str, key: String) -> Self {
-        Self { script, keys: vec![key], arguments: vec![prefix.into()] }
-    }
-
-    /// On no key: for a node that was chosen otherwise.
-    pub(crate) fn anywhere(script: &'static Script, prefix: &str) -> Self {
-        Self { script, keys: Vec::new(), arguments: vec![prefix.into()] }
+    /// On no key: for a node that was chosen otherwise. `kept` is for how long a session is kept when it has expired.
+    pub(crate) fn new(script: &'static Script, prefix: &str, kept: Duration) -> Self {
+        Self { script, keys: Vec::new(), arguments: vec![prefix.into()] }.millis(kept)
     }
 
     pub(crate) fn key(mut self, key: String) -> Self {

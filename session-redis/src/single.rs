@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use redis::Value;
-use session_core::{Create, Ended, EndedBy, Loaded, Record, StoreKey, SubjectLimit, Timestamp, Touch, Update, Version};
+use session_core::{
+    Create, Ended, EndedBy, Found, Loaded, Record, StoreKey, SubjectLimit, Timestamp, Touch, Update, Version,
+};
 
 use crate::failure::Failure;
 use crate::names;
@@ -18,8 +20,8 @@ const PAGE: usize = 1_000;
 const PAGES: usize = 10_000;
 
 impl Operation<'_> {
-    pub(crate) async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, Failure> {
-        loaded(&self.run(self.session(&scripts::LOAD, key)).await?)
+    pub(crate) async fn load(&self, key: &StoreKey) -> Result<Found, Failure> {
+        found(&self.run(self.session(&scripts::LOAD, key)).await?)
     }
 
     pub(crate) async fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit) -> Result<Create, Failure> {
@@ -27,7 +29,7 @@ impl Operation<'_> {
         let answer = self.run(call).await?;
         match answer.word()? {
             "created" => {
-                self.tell(ended(answer));
+                self.tell_of_limit(answer);
                 Ok(Create::Created)
             }
             "full" => Ok(Create::Full),
@@ -63,7 +65,7 @@ impl Operation<'_> {
         let answer = self.run(call.limit(limit)).await?;
         let outcome = updated(&answer)?;
         if outcome == Update::Updated {
-            self.tell(ended(answer));
+            self.tell_of_limit(answer);
         }
         Ok(outcome)
     }
@@ -144,6 +146,11 @@ impl Operation<'_> {
         revoked(&self.run(call.arg(made)).await?)
     }
 
+    /// Whom a limit has ended: the list that an answer ends with. It has happened, so an answer without one is none.
+    fn tell_of_limit(&self, answer: Reply) {
+        self.tell(ended(answer.last().unwrap_or_default(), EndedBy::Limit));
+    }
+
     /// Where each of them would be, the subject's last.
     pub(crate) fn revocations(&self, keys: &[StoreKey], subject: Option<&str>) -> Vec<String> {
         let keys = keys.iter().map(|key| self.names().revocation(&key.to_hex()));
@@ -161,12 +168,12 @@ fn listed(entry: Value) -> Result<Option<(StoreKey, Loaded)>, Failure> {
     }
 }
 
-/// Whom a limit has ended: the list that an answer ends with. It has happened, so what can't be read is left out.
-fn ended(answer: Reply) -> impl Iterator<Item = Ended> {
-    answer.last().unwrap_or_default().into_iter().filter_map(|entry| {
+/// Who has ended, by what a script says of each. It has happened, so what can't be read is left out.
+pub(crate) fn ended(entries: Vec<Value>, by: EndedBy) -> impl Iterator<Item = Ended> {
+    entries.into_iter().filter_map(move |entry| {
         let entry = Reply::new(entry).ok()?;
         let key = names::key(entry.text(0).ok()?)?;
-        Some(Ended { key, session: entry.loaded(1).ok(), by: EndedBy::Limit })
+        Some(Ended { key, session: entry.loaded(1).ok(), by })
     })
 }
 
@@ -178,11 +185,12 @@ pub(crate) fn revoked(answer: &Reply) -> Result<bool, Failure> {
     }
 }
 
-pub(crate) fn loaded(answer: &Reply) -> Result<Option<Loaded>, Failure> {
+pub(crate) fn found(answer: &Reply) -> Result<Found, Failure> {
     match answer.word()? {
-        "live" => answer.loaded(1).map(Some),
+        "live" => answer.loaded(1).map(Found::Live),
+        "expired" => Ok(Found::Expired),
         "foreign" => Err(Failure::Unreadable(None)),
-        _ => Ok(None),
+        _ => Ok(Found::Absent),
     }
 }
 

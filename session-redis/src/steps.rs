@@ -197,7 +197,7 @@ impl Operation<'_> {
             }
             "pending" => Found::Pending { from: other, subject, age: answer.number(5)? },
             "moved" => Found::Moved { to: other },
-            "absent" => Found::Absent,
+            "absent" | "expired" => Found::Absent,
             "foreign" => Found::Foreign,
             _ => return Err(Failure::Answer),
         })

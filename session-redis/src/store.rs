@@ -1,12 +1,12 @@
 //! The store itself.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    Create, Loaded, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch, Update, Verb, Version,
-    Witness, Witnesses, async_trait,
+    Create, Found, Loaded, Place, Record, SessionStore, StoreError, StoreKey, SubjectLimit, Timestamp, Touch, Update,
+    Verb, Version, Witness, Witnesses, async_trait,
 };
 
 use crate::failure::Failure;
@@ -27,6 +27,9 @@ pub struct RedisStore {
     pub(crate) names: Names,
     pub(crate) timeout: Duration,
     pub(crate) replicas: Option<(u64, Duration)>,
+    /// For how long a session stays when it has expired.
+    pub(crate) kept: Duration,
+    pub(crate) sweeps_from: Arc<Mutex<Place>>,
     pub(crate) witnesses: Witnesses,
     /// After so many commands there are no more: for tests of what a process leaves behind that ends halfway.
     #[cfg(test)]
@@ -98,6 +101,8 @@ impl RedisStore {
             names: Names::default(),
             timeout: crate::link::CONNECTING * 2,
             replicas: None,
+            kept: Duration::ZERO,
+            sweeps_from: Arc::new(Mutex::new(Place::START)),
             witnesses: Witnesses::default(),
             #[cfg(test)]
             fuse: Arc::new(usize::MAX.into()),
@@ -167,6 +172,39 @@ impl RedisStore {
         Self { replicas: (count > 0).then_some((count.into(), patience)), ..self }
     }
 
+    /// Keeps a session for so long when it has expired, counted in milliseconds. It is as absent as without this, and it
+    /// is known that it was there: who still comes with it is [`Event::Expired`](session_core::Event::Expired), and a
+    /// [sweep](SessionStore::sweep) frees it and tells of its end as it was, with
+    /// [`Event::Swept`](session_core::Event::Swept), once, whichever node sweeps. Not at all if you don't say otherwise: then the server
+    /// drops it at its deadline and tells nobody.
+    ///
+    /// Let it be some times as long as the pause between two sweeps. What no sweep has freed by then the server drops by
+    /// itself, without a word. Say the same on every node.
+    ///
+    /// It costs the memory of what has expired meanwhile, and each sweep goes once through all keys of the servers, 20 of them a command, with rests between.
+    ///
+    /// ```
+    /// # session_testing::servers::Redis::start().is_some_and(|redis| tokio::runtime::Builder::new_current_thread()
+    /// #     .enable_all().build().unwrap().block_on(async {
+    /// # use session_core::{Expiry, Found, Record, SessionStore, StoreKey, SubjectLimit};
+    /// # use session_redis::RedisStore;
+    /// # use std::time::Duration;
+    /// let store = RedisStore::connect(&redis.url()).await?.keep_expired(Duration::from_secs(3_600));
+    /// let key = StoreKey::from_bytes([1; 32]);
+    /// let brief = Expiry { idle: Duration::from_millis(20), ..Expiry::default() };
+    /// store.create(&key, &Record::new(brief), SubjectLimit::None).await?;
+    /// tokio::time::sleep(Duration::from_millis(50)).await;
+    /// assert!(store.load(&key).await?.is_none());
+    /// assert_eq!(store.find(&key).await?, Found::Expired);
+    /// assert_eq!(store.sweep(100).await?, 1);
+    /// assert_eq!(store.find(&key).await?, Found::Absent);
+    /// # Ok::<_, session_core::StoreError>(true) }).unwrap());
+    /// ```
+    #[must_use]
+    pub fn keep_expired(self, kept: Duration) -> Self {
+        Self { kept, ..self }
+    }
+
     fn is_cluster(&self) -> bool {
         !matches!(*self.topology, Topology::One(_))
     }
@@ -199,6 +237,10 @@ macro_rules! carry_out {
 #[async_trait]
 impl SessionStore for RedisStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Loaded>, StoreError> {
+        self.find(key).await.map(Found::live)
+    }
+
+    async fn find(&self, key: &StoreKey) -> Result<Found, StoreError> {
         carry_out!(self, Load: load / cluster_load(key))
     }
 
@@ -241,9 +283,9 @@ impl SessionStore for RedisStore {
         carry_out!(self, DeleteAllOf: delete_all_of / cluster_delete_all_of(subject, except))
     }
 
-    /// The server frees what has expired by itself, so there is nothing to do.
-    async fn sweep(&self, _limit: usize) -> Result<usize, StoreError> {
-        Ok(0)
+    /// Nothing to do, unless what has expired [is kept](RedisStore::keep_expired).
+    async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
+        Operation::new(self).sweep(limit).await.map_err(|failure| failure.told(Verb::Sweep))
     }
 
     async fn revoke(&self, key: &StoreKey, keep: Duration) -> Result<bool, StoreError> {
@@ -258,7 +300,7 @@ impl SessionStore for RedisStore {
         carry_out!(self, IsRevoked: is_revoked / cluster_is_revoked(keys, subject, made))
     }
 
-    /// Of what a limit ends; of what has expired the server frees by itself nobody hears.
+    /// Of what a limit ends, and of what has expired if it [is kept](RedisStore::keep_expired).
     fn watch(&self, witness: &Arc<dyn Witness>) -> bool {
         self.witnesses.add(witness);
         true

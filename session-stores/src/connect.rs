@@ -39,6 +39,7 @@ use crate::url::{Kind, Url};
 /// | --- | --- | --- |
 /// | `timeout_ms` | all but `memory:` | the time for one operation in milliseconds, 500 without it; a sweep has a minute |
 /// | `prefix` | Redis | what all names on the server begin with, `session` without it |
+/// | `keep_expired_s` | Redis | for how many seconds a session is kept when it has expired, so that its end is told; 0 without it; see `session_redis::RedisStore::keep_expired` |
 /// | `near_cache_mb` | Redis, but for a cluster | loads from memory, so many megabytes of it; see `session_redis::NearCache` |
 /// | `max_connections` | databases | the size of the pool, 10 without it |
 /// | `sslmode` and others | databases | what the driver itself knows, see below |

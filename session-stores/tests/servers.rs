@@ -134,6 +134,13 @@ async fn redis_by_its_url() {
     let (shop, other) = (connect(&with(&url, "prefix=shop")).await.unwrap(), connect(&url).await.unwrap());
     shop.create(&key(1), &record(), SubjectLimit::None).await.unwrap();
     assert!(other.load(&key(1)).await.unwrap().is_none() && shop.load(&key(1)).await.unwrap().is_some());
+
+    let keeps = connect(&with(&url, "keep_expired_s=3600")).await.unwrap();
+    let mut brief = record();
+    brief.expiry.idle = Duration::from_millis(20);
+    keeps.create(&key(2), &brief, SubjectLimit::None).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(keeps.sweep(10).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,7 +117,8 @@ async fn redis_takes_an_address_and_a_prefix() {
     ] {
         let write = format!("{scheme}: this is no address; write {scheme}://user:password@{form}");
         let cluster = scheme == "redis-cluster";
-        let options = if cluster { "timeout_ms and prefix" } else { "timeout_ms, prefix and near_cache_mb" };
+        let options = "timeout_ms, prefix and keep_expired_s";
+        let options = if cluster { options } else { "timeout_ms, prefix, keep_expired_s and near_cache_mb" };
         let not_in_a_cluster = if cluster { takes(scheme, options) } else { write.clone() };
         let url = |rest: &str| format!("{scheme}:{rest}");
         are_refused(&[
@@ -129,6 +130,10 @@ async fn redis_takes_an_address_and_a_prefix() {
             (&url("//h?max_connections=5"), &takes(scheme, options)),
             (&url("//:hun?ter2@secret-host"), &takes(scheme, options)),
             (&url("//h?timeout_ms=0"), &format!("{scheme}: {NOT_A_NUMBER}")),
+            (
+                &url("//h?keep_expired_s=1h"),
+                &format!("{scheme}: keep_expired_s has to be a whole number, and not zero"),
+            ),
         ])
         .await;
     }

@@ -31,7 +31,7 @@ pub(crate) async fn sweep(arguments: &Sweep) -> Result<Answer, Failure> {
         _ => format!("{} expired sessions are swept.", number(swept)),
     };
     let answer = Answer::new(people, json!({ "swept": swept }));
-    Ok(if store.is_redis { answer.note("Redis frees what has expired by itself.") } else { answer })
+    Ok(if store.frees_by_itself { answer.note("Redis frees what has expired by itself.") } else { answer })
 }
 
 pub(crate) async fn stats(arguments: &Stats) -> Result<Answer, Failure> {
@@ -50,7 +50,7 @@ pub(crate) async fn stats(arguments: &Stats) -> Result<Answer, Failure> {
         ("live sessions", number(live)),
         ("  logged in", number(with_subject)),
         ("  anonymous", number(anonymous)),
-        ("expired, not swept", if store.is_redis { "Redis frees them by itself".to_owned() } else { number(expired) }),
+        ("expired, not swept", if store.frees_by_itself { "Redis frees them by itself".to_owned() } else { number(expired) }),
         ("size of the live ones", format!("{} bytes", number(bytes))),
         ("  on average", format!("{} bytes", number(mean))),
     ];
@@ -59,7 +59,7 @@ pub(crate) async fn stats(arguments: &Stats) -> Result<Answer, Failure> {
         "live": live,
         "logged_in": with_subject,
         "anonymous": anonymous,
-        "expired": if store.is_redis { None } else { Some(expired) },
+        "expired": if store.frees_by_itself { None } else { Some(expired) },
         "bytes": bytes,
         "mean_bytes": mean,
     });

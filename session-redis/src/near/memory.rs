@@ -25,7 +25,7 @@ pub(super) struct Memory {
 
 /// What is known of a key.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum Remembered {
     /// A live session, as it is now.
     Live(Loaded),
     /// Nothing; this permits to keep what a load brings that is sent from now on.
@@ -50,7 +50,7 @@ impl Memory {
     }
 
     /// `now` is before the load that a ticket is for is sent.
-    pub(super) fn find(&self, key: &StoreKey, now: Instant) -> Found {
+    pub(super) fn find(&self, key: &StoreKey, now: Instant) -> Remembered {
         let mut shard = self.shard(key);
         let ticket = shard.slots[slot(key)].ticket;
         let dropped = shard.rejuvenate(key, self.room());
@@ -62,7 +62,7 @@ impl Memory {
         // Many entries are freed at once: not while others wait for the shard.
         drop(dropped);
         // The store says whether it is over: a touch may be on its way.
-        found.filter(|loaded| !loaded.times.is_over(loaded.now)).map_or(Found::Nothing(ticket), Found::Live)
+        found.filter(|loaded| !loaded.times.is_over(loaded.now)).map_or(Remembered::Nothing(ticket), Remembered::Live)
     }
 
     /// `asked` is the `now` of the `find` that gave the ticket.
@@ -243,8 +243,8 @@ mod tests {
 
     fn ticket(memory: &Memory, key: &StoreKey) -> Ticket {
         match memory.find(key, Instant::now()) {
-            Found::Nothing(ticket) => ticket,
-            Found::Live(_) => panic!("it is there"),
+            Remembered::Nothing(ticket) => ticket,
+            Remembered::Live(_) => panic!("it is there"),
         }
     }
 
@@ -254,8 +254,8 @@ mod tests {
 
     fn version(memory: &Memory, key: &StoreKey) -> Option<u64> {
         match memory.find(key, Instant::now()) {
-            Found::Live(loaded) => Some(loaded.version.as_u64()),
-            Found::Nothing(_) => None,
+            Remembered::Live(loaded) => Some(loaded.version.as_u64()),
+            Remembered::Nothing(_) => None,
         }
     }
 
@@ -312,7 +312,7 @@ mod tests {
         for loaded in [&blank(2), &touched, &blank(2), &blank(1)] {
             memory.keep(&key(1), loaded, Instant::now(), ticket);
         }
-        let Found::Live(found) = memory.find(&key(1), Instant::now()) else { panic!("it was kept") };
+        let Remembered::Live(found) = memory.find(&key(1), Instant::now()) else { panic!("it was kept") };
         assert_eq!((found.version.as_u64(), found.times), (2, touched.times));
     }
 
@@ -322,9 +322,9 @@ mod tests {
         let (asked, expiry) = (Instant::now(), Expiry { idle: Duration::from_secs(10), ..Expiry::default() });
         memory.keep(&key(1), &loaded(1, Record::new(expiry)), asked, ticket(&memory, &key(1)));
         let after = |millis| memory.find(&key(1), asked + Duration::from_millis(millis));
-        let Found::Live(found) = after(9_999) else { panic!("it is alive") };
+        let Remembered::Live(found) = after(9_999) else { panic!("it is alive") };
         assert_eq!(found.now, Timestamp::from_millis(1_009_999));
-        assert!(matches!(after(10_000), Found::Nothing(_)));
+        assert!(matches!(after(10_000), Remembered::Nothing(_)));
     }
 
     #[test]

@@ -1,14 +1,15 @@
--- Looks at some of a server's keys and counts the sessions among them: cursor, live ones, those with a subject, bytes.
-local pattern = string.gsub(prefix, '[%*%?%[%]%^\\]', '\\%0') .. ':' .. string.rep('?', 64)
-local found = redis.call('SCAN', ARGV[2], 'MATCH', pattern, 'COUNT', ARGV[3])
-local live, with_subject, bytes, now = 0, 0, 0, clock()
-for _, key in ipairs(found[2]) do
-  local session = look(key, now)
-  -- A revocation's name can be as long.
-  if session.state == 'live' and string.find(string.sub(key, #prefix + 2), '^[0-9a-f]+$') then
+-- Looks at some of a server's keys and counts the sessions among them. ARGV: where, how many. Says where to go on; how many are
+-- alive, how many of these have a subject, how many have expired, how many bytes the living ones have.
+local keys, next = scan(ARGV[3], ARGV[4])
+local live, with_subject, expired, bytes, now = 0, 0, 0, 0, clock()
+for _, hex in ipairs(keys) do
+  local session = look(session_key(hex), now)
+  if session.state == 'live' then
     live = live + 1
     with_subject = with_subject + (session.subject and 1 or 0)
-    bytes = bytes + redis.call('HSTRLEN', key, 'record')
+    bytes = bytes + redis.call('HSTRLEN', session_key(hex), 'record')
+  elseif session.state == 'expired' then
+    expired = expired + 1
   end
 end
-return { 'counted', found[1], live, with_subject, bytes }
+return { 'counted', next, live, with_subject, expired, bytes }

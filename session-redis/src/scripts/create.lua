@@ -1,6 +1,6 @@
 -- ARGV: the record, the key, what to do at the limit (`none`, `oldest` or `refuse`), the limit. Says who had to end.
 local now, session = clock(), given()
-local hex, rule, most, ended = ARGV[6], ARGV[7], tonumber(ARGV[8]), {}
+local hex, rule, most, ended = ARGV[7], ARGV[8], tonumber(ARGV[9]), {}
 if not is_free(look(KEYS[1], now)) then
   return { 'taken' }
 end

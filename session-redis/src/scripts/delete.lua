@@ -1,5 +1,5 @@
 -- ARGV: the key; whose it has to be, after an `=`, or nothing. Follows where the session went.
-local now, hex, subject = clock(), ARGV[2], ARGV[3] ~= '' and string.sub(ARGV[3], 2) or nil
+local now, hex, subject = clock(), ARGV[3], ARGV[4] ~= '' and string.sub(ARGV[4], 2) or nil
 for _ = 1, 10000 do
   local key = session_key(hex)
   local found = look(key, now)
@@ -12,7 +12,8 @@ for _ = 1, 10000 do
     end
     return { 'ended' }
   else
-    if not subject then
+    -- What was kept is a sweep's to end.
+    if not subject and (found.state ~= 'expired' or kept == 0) then
       redis.call('DEL', key)
     end
     return { 'absent' }

@@ -1,6 +1,6 @@
 -- Ends the members of an index, as many as one call may look at. ARGV: the subject, the key that stays or nothing, the first
 -- member's place, how many. Says how many were looked at, how many of them are still there, and how many it ended.
-local now, subject, spared, first, most = clock(), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local now, subject, spared, first, most = clock(), ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 for _ = 1, 10000 do
   local found = look(session_key(spared), now)
   if found.state ~= 'moved' then

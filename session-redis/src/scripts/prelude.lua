@@ -1,6 +1,7 @@
--- What every script begins with. KEYS[1] is the key in whose slot it runs, ARGV[1] the prefix of all keys.
+-- What every script begins with. KEYS[1] is the key in whose slot it runs, ARGV[1] the prefix of all keys, ARGV[2] for how many
+-- milliseconds a session is kept when it has expired.
 
-local prefix = ARGV[1]
+local prefix, kept = ARGV[1], tonumber(ARGV[2])
 
 -- An index lives so much longer than its sessions, in case that the nodes' clocks differ.
 local MARGIN = 60000
@@ -31,8 +32,9 @@ local function expires(session)
   return math.min(session.seen + session.idle, session.created + session.lifetime)
 end
 
--- What is under a key: `live`, `pending` (written, but not yet there), `moved` (a former key), `absent`, or `foreign`, which
--- is nothing that these scripts write. The server may take its time to drop what has expired, so it is judged here.
+-- What is under a key: `live`, `pending` (written, but not yet there), `moved` (a former key), `expired`, `absent`, or
+-- `foreign`, which is nothing that these scripts write. What has expired is still there for as long as it is kept, and until
+-- the server gets to it, so it is judged here.
 local function look(key, now)
   -- An error, where there is no hash, has none of the fields either.
   local found = redis.pcall('HMGET', key,
@@ -53,10 +55,11 @@ local function look(key, now)
   if not (session.version and session.created and session.seen and session.idle and session.lifetime) then
     return { state = redis.call('EXISTS', key) == 1 and 'foreign' or 'absent' }
   end
-  if expires(session) <= now then
-    return { state = 'absent' }
+  if expires(session) > now then
+    session.state = session.pending and 'pending' or 'live'
+  else
+    session.state = session.pending and 'absent' or 'expired'
   end
-  session.state = session.pending and 'pending' or 'live'
   return session
 end
 
@@ -67,18 +70,23 @@ local function shown(key, hex, session, now)
   }
 end
 
--- A new session goes where there is nothing, or a pointer that has to give way.
+-- A new session goes where there is nothing, or what has to give way.
 local function is_free(found)
-  return found.state == 'absent' or found.state == 'moved'
+  return found.state == 'absent' or found.state == 'expired' or found.state == 'moved'
+end
+
+-- Lets the server drop a session by itself when nobody wants to know of it any more.
+local function set_deadline(key, session)
+  redis.call('PEXPIREAT', key, expires(session) + kept)
 end
 
 -- The record that is to be written: the arguments after the prefix.
 local function given()
   return {
-    subject = ARGV[2] ~= '' and string.sub(ARGV[2], 2) or nil,
-    idle = tonumber(ARGV[3]),
-    lifetime = tonumber(ARGV[4]),
-    record = ARGV[5],
+    subject = ARGV[3] ~= '' and string.sub(ARGV[3], 2) or nil,
+    idle = tonumber(ARGV[4]),
+    lifetime = tonumber(ARGV[5]),
+    record = ARGV[6],
   }
 end
 
@@ -95,7 +103,7 @@ local function write(key, session)
   if session.first then
     redis.call('HSET', key, 'first', session.first)
   end
-  redis.call('PEXPIREAT', key, expires(session))
+  set_deadline(key, session)
 end
 
 -- Leaves behind where a session went, and when. Known for as long as it may live under either key.

@@ -1,7 +1,7 @@
 -- ARGV: the record, the version that was seen, the next one, the old key, the new key, what to do at the limit, the limit. Says
 -- who had to end.
 local now, session = clock(), given()
-local seen, next_version, old, new, rule, most = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
+local seen, next_version, old, new, rule, most = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
 local found = look(KEYS[1], now)
 if found.state ~= 'live' then
   return { 'gone' }

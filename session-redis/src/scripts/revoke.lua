@@ -1,5 +1,5 @@
 -- ARGV: for how long.
-local now, keep = clock(), tonumber(ARGV[2])
+local now, keep = clock(), tonumber(ARGV[3])
 local left = redis.call('PTTL', KEYS[1])
 if left < keep then
   redis.call('SET', KEYS[1], now, 'PXAT', now + keep)

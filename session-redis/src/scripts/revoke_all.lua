@@ -1,5 +1,5 @@
 -- ARGV: up to which moment, for how long.
-local now, moment, keep = clock(), ARGV[2], tonumber(ARGV[3])
+local now, moment, keep = clock(), ARGV[3], tonumber(ARGV[4])
 local found = redis.pcall('GET', KEYS[1])
 local known = type(found) == 'string' and digits(found)
 -- As text, because a moment may be any number of 64 bits.

@@ -1,6 +1,6 @@
 -- Whether one of the keys is there, or the last of them, if a moment is given, has this moment or a later one. ARGV: the moment
 -- or nothing.
-local moment, last = ARGV[2], #KEYS
+local moment, last = ARGV[3], #KEYS
 if moment ~= '' then
   local found = redis.pcall('GET', KEYS[last])
   -- What can't be read was no less a revocation.

@@ -7,5 +7,5 @@ elseif found.state ~= 'live' then
 end
 found.seen = now
 redis.call('HSET', KEYS[1], 'seen', now)
-redis.call('PEXPIREAT', KEYS[1], expires(found))
+set_deadline(KEYS[1], found)
 return { 'touched' }

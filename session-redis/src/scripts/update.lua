@@ -1,7 +1,7 @@
 -- ARGV: the record, the version that was seen, the next one, the key; then what is to be done for the index if the subject or
 -- the lifetime changes: `enter` it here, `ask` for it to be entered first, or nothing because that is `done`.
 local now, session = clock(), given()
-local seen, next_version, hex, index = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local seen, next_version, hex, index = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local found = look(KEYS[1], now)
 if found.state == 'pending' then
   return { 'pending', found.pending }

@@ -4,6 +4,7 @@
 
 mod commands;
 mod entries;
+mod expired;
 mod faults;
 
 #[cfg(feature = "cluster")]

@@ -5,18 +5,22 @@
 //! cargo run --release -p session-stores --example sweep -- memory:
 //! cargo run --release -p session-stores --example sweep -- sqlite:sweep.db 200000
 //! cargo run --release -p session-stores --features postgres --example sweep -- postgres://postgres@localhost/empty
+//! cargo run --release -p session-stores --features redis --example sweep -- 'redis://localhost?keep_expired_s=3600' 1000000 told
 //! ```
 //!
-//! The store has to be empty and is full of rubbish afterwards. The exit code is 0 if all is well, 1 if live requests waited
+//! With `told` somebody watches, so that a sweep has to say of each session how it was. The store has to be empty and is full of rubbish afterwards. The exit code is 0 if all is well, 1 if live requests waited
 //! too long, failed or lost their sessions or the room doesn't come back, and 2 if the arguments make no sense.
 
 mod space;
 mod trial;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, error};
 
+use session_core::{Ended, Witness};
 use tokio::runtime::Runtime;
 
 use space::Room;
@@ -30,13 +34,15 @@ const MOST_GROWTH: f64 = 1.1;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args().skip(1).collect();
-    let (url, sessions) = match &arguments[..] {
-        [url] => (url, Some(1_000_000)),
-        [url, sessions] => (url, sessions.parse().ok().filter(|sessions| *sessions >= 1_000)),
-        _ => return usage("one URL, and one number at most"),
+    let number = |text: &String| text.parse().ok().filter(|sessions| *sessions >= 1_000);
+    let (url, sessions, told) = match &arguments[..] {
+        [url] => (url, Some(1_000_000), false),
+        [url, sessions] => (url, number(sessions), false),
+        [url, sessions, told] if told == "told" => (url, number(sessions), true),
+        _ => return usage("one URL, and one number and one word at most"),
     };
     let Some(sessions) = sessions else { return usage("at least 1000 sessions") };
-    match measure(url.clone(), Trial::of(url, sessions)) {
+    match measure(url.clone(), Trial::of(url, sessions), told) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -48,18 +54,33 @@ fn main() -> ExitCode {
 }
 
 fn usage(wanted: &str) -> ExitCode {
-    eprintln!("usage: sweep STORE_URL [SESSIONS]; it takes {wanted}");
+    eprintln!("usage: sweep STORE_URL [SESSIONS [told]]; it takes {wanted}");
     ExitCode::from(2)
 }
 
-fn measure(url: String, trial: Trial) -> Result<bool, Failure> {
-    let runtime = Runtime::new()?;
-    // In a task, as the job of an application is: what is blocked on has a thread of its own.
-    runtime.block_on(runtime.spawn(async move { measured(&url, &trial).await }))?
+/// Counts whom a sweep tells of.
+#[derive(Default)]
+struct Heard(AtomicUsize);
+
+impl Witness for Heard {
+    fn ended(&self, _: &Ended) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
-async fn measured(url: &str, trial: &Trial) -> Result<bool, Failure> {
+fn measure(url: String, trial: Trial, told: bool) -> Result<bool, Failure> {
+    let runtime = Runtime::new()?;
+    // In a task, as the job of an application is: what is blocked on has a thread of its own.
+    runtime.block_on(runtime.spawn(async move { measured(&url, &trial, told).await }))?
+}
+
+async fn measured(url: &str, trial: &Trial, told: bool) -> Result<bool, Failure> {
     let store = session_stores::connect(url).await?;
+    let heard = Arc::new(Heard::default());
+    let witness: Arc<dyn Witness> = heard.clone();
+    if told && !store.watch(&witness) {
+        return Err("this store tells nobody".into());
+    }
     let mut rooms = vec![("empty", space::taken(url).await?)];
     let start = Instant::now();
     let expiry = trial.fill(&store).await?;
@@ -67,15 +88,16 @@ async fn measured(url: &str, trial: &Trial) -> Result<bool, Failure> {
     rooms.push(("full", space::taken(url).await?));
     let watched = trial.watch(&store, expiry).await?;
     let [live, expired] = trial.count(&store).await?;
+    let mut swept: usize = watched.rounds.iter().map(|round| round.swept).sum();
     space::settle(url).await?;
     rooms.push(("swept", space::taken(url).await?));
-    for (filled, swept) in [("filled again", "swept again"), ("filled once more", "")] {
+    for (filled, and_swept) in [("filled again", "swept again"), ("filled once more", "")] {
         let expiry = trial.refill(&store, filling / 2).await?;
         rooms.push((filled, space::taken(url).await?));
-        if !swept.is_empty() {
-            trial.sweep_all(&store, expiry).await?;
+        if !and_swept.is_empty() {
+            swept += trial.sweep_all(&store, expiry).await?;
             space::settle(url).await?;
-            rooms.push((swept, space::taken(url).await?));
+            rooms.push((and_swept, space::taken(url).await?));
         }
     }
 
@@ -87,7 +109,10 @@ async fn measured(url: &str, trial: &Trial) -> Result<bool, Failure> {
     }
     println!("of the sessions looked up afterwards, {live} of those that live are there, and {expired} others");
     let growth = show_rooms(&rooms);
-    let whole = watched.failed == 0 && live == trial.looked_up() && expired == 0;
+    let heard = heard.0.load(Ordering::Relaxed);
+    println!("{swept} sessions were swept, and {heard} told of");
+    let whole = heard == if told { swept } else { 0 };
+    let whole = whole && watched.failed == 0 && live == trial.looked_up() && expired == 0;
     Ok(whole && ratio <= MOST_RATIO && growth <= MOST_GROWTH)
 }
 

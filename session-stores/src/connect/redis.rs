@@ -35,26 +35,29 @@ pub(super) async fn connect(mut url: Url<'_>) -> Result<Arc<dyn Countable>, Conn
 struct Settings<'a> {
     limit: Duration,
     prefix: Option<&'a str>,
+    kept: Duration,
     near_cache: Option<usize>,
 }
 
 impl<'a> Settings<'a> {
     fn take(url: &mut Url<'a>) -> Result<Self, ConnectError> {
-        let mut settings = Self { limit: url.take_timeout()?, prefix: url.take("prefix"), near_cache: None };
+        let (limit, prefix) = (url.take_timeout()?, url.take("prefix"));
+        let kept = Duration::from_secs(url.take_number("keep_expired_s")?.unwrap_or(0));
+        let mut settings = Self { limit, prefix, kept, near_cache: None };
         if url.kind == Kind::RedisCluster {
-            url.ends("timeout_ms and prefix")?;
+            url.ends("timeout_ms, prefix and keep_expired_s")?;
             return Ok(settings);
         }
         let megabytes = url.take_number("near_cache_mb")?;
         settings.near_cache =
             megabytes.map(|number| usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(1 << 20));
-        url.ends("timeout_ms, prefix and near_cache_mb")?;
+        url.ends("timeout_ms, prefix, keep_expired_s and near_cache_mb")?;
         Ok(settings)
     }
 
     /// The store bounds the time of its operations by itself.
     fn apply(self, store: RedisStore, url: &Url<'_>) -> Result<Arc<dyn Countable>, ConnectError> {
-        let mut store = store.timeout(self.limit);
+        let mut store = store.timeout(self.limit).keep_expired(self.kept);
         if let Some(prefix) = self.prefix {
             store = store.prefix(prefix).map_err(|error| url.failed(error))?;
         }

@@ -5,8 +5,8 @@
 -- Without the last ones nobody has looked who is alive: then at the limit nothing is decided, and the answer is whom to look at.
 local LOOKED_AT = 2
 local index, now = KEYS[1], clock()
-local hex, created, lifetime, old, rule, most = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6], tonumber(ARGV[7])
-local dead = tonumber(ARGV[8] or '')
+local hex, created, lifetime, old, rule, most = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
+local dead = tonumber(ARGV[9] or '')
 make_index(index)
 local place = old ~= '' and score(old)
 if old ~= '' and not place then
@@ -17,7 +17,7 @@ end
 local victims = {}
 if rule ~= 'none' then
   local ignored = { [hex] = true, [old] = true }
-  for argument = 9, #ARGV do
+  for argument = 10, #ARGV do
     if argument <= 8 + dead then
       leave(index, ARGV[argument])
     else
