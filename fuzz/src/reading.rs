@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// The pairs of one `Cookie` line, as RFC 6265bis writes them (4.2.1) and this project reads them: `;` ends a pair, the first `=`
@@ -182,16 +183,15 @@ fn read_envelope<'a>(find: &dyn Fn(&str) -> Option<&'a RawValue>) -> Option<(Rea
     Some((reading, times, certain))
 }
 
-/// Finds fields by their names, if each is there once at most.
+/// Finds fields by their names, if each is there once at most. What nobody knows is skipped, but has to say something.
 fn known<'a>(
     pairs: &'a [(String, Box<RawValue>)],
     names: &[&str],
 ) -> Option<impl Fn(&str) -> Option<&'a RawValue> + use<'a>> {
     let count = |name: &str| pairs.iter().filter(|(key, _)| key == name).count();
-    names
-        .iter()
-        .all(|name| count(name) <= 1)
-        .then_some(|name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, json)| &**json))
+    let strange = |(key, json): &(String, Box<RawValue>)| key != "values" && decoded::<Value>(json).is_none();
+    let sound = names.iter().all(|name| count(name) <= 1) && !pairs.iter().any(strange);
+    sound.then_some(|name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, json)| &**json))
 }
 
 fn read_record<'a>(find: &dyn Fn(&str) -> Option<&'a RawValue>) -> Option<(Reading, bool)> {

@@ -125,8 +125,20 @@ impl<S> Encrypted<S> {
     /// Another source of randomness, in tests.
     ///
     /// ```
-    /// # use session_core::{Encrypted, KeyRing, MemoryStore, OsRandom, Secret};
-    /// let store = Encrypted::new(MemoryStore::new(), KeyRing::new(Secret::random()?)).random(OsRandom);
+    /// # use session_core::{Encrypted, Expiry, KeyRing, MemoryStore, Random, Record, Secret, SessionStore, StoreKey, SubjectLimit};
+    /// struct Exhausted;
+    ///
+    /// impl Random for Exhausted {
+    ///     fn fill(&self, _: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    ///         Err("there is no randomness".into())
+    ///     }
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let store = Encrypted::new(MemoryStore::new(), KeyRing::new(Secret::random()?)).random(Exhausted);
+    /// let (key, record) = (StoreKey::from_bytes([1; 32]), Record::new(Expiry::default()));
+    /// assert!(store.create(&key, &record, SubjectLimit::None).await.is_err(), "nothing is sealed without it");
+    /// # Ok::<(), session_core::Error>(()) })?;
     /// # Ok::<(), session_core::Error>(())
     /// ```
     #[must_use]

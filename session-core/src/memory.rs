@@ -102,6 +102,7 @@ impl MemoryStore {
     /// ```
     /// # use session_core::MemoryStore;
     /// let store = MemoryStore::new().capacity(10_000);
+    /// assert_eq!(format!("{store:?}"), "MemoryStore { live: 0, capacity: 10000 }");
     /// ```
     #[must_use]
     pub fn capacity(mut self, sessions: usize) -> Self {
