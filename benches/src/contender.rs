@@ -78,6 +78,7 @@ pub fn all() -> Vec<Entry> {
         entry!("rocket/rocket_flex_session", Sessions, crate::rocket::flex::stored().await, &[Unit::Login]),
         entry!("warp/bare", Bare, crate::warp::bare::app().await),
         entry!("warp/ours", Sessions, crate::warp::ours::stored().await),
+        entry!("warp/ours-service", Sessions, crate::warp::ours::service().await),
         #[cfg(feature = "peers")]
         entry!("warp/warp-sessions", Sessions, crate::warp::sessions::stored().await),
     ]);

@@ -6,6 +6,7 @@ mod common;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use session_core::{
@@ -269,4 +270,48 @@ async fn an_entry_that_is_no_record_is_no_session_and_the_next_write_starts_afre
     assert_ne!(fresh, token);
     assert_eq!(count(&whole, fresh, "n").await, Some(7));
     assert_eq!(count(&whole, &token, "n").await, Some(1), "what can't be read is left as it is");
+}
+
+/// Whatever is loaded for the second time, the answer is this error.
+struct Spoiled(MemoryStore, AtomicUsize, fn() -> StoreError);
+
+impl Decorator for Spoiled {
+    type Inner = MemoryStore;
+
+    fn inner(&self) -> &MemoryStore {
+        &self.0
+    }
+
+    async fn around<T: Send>(
+        &self,
+        verb: Verb,
+        operation: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let is_first = verb != Verb::Load || self.1.fetch_add(1, Ordering::SeqCst) == 0;
+        if is_first { operation.await } else { Err((self.2)()) }
+    }
+}
+
+/// How a request fails that has to load again, because another one was faster.
+async fn fails_at_the_second_load(error: fn() -> StoreError) -> (Option<u16>, Vec<&'static str>) {
+    let (clock, inner) = stopped();
+    let events = Arc::new(Events::default());
+    let whole = stored(inner.clone(), &clock).build().unwrap();
+    let token = common::begin(&whole).await;
+    let spoiled = Spoiled(inner, AtomicUsize::new(0), error);
+    let manager = stored(spoiled, &clock).observer(Arc::clone(&events)).build().unwrap();
+    let slot = manager.open(&Cookies::of(&[&token]));
+    slot.load().await.unwrap().insert("mine", 1).unwrap();
+    visit(&whole, Some(&token), |session| session.insert("theirs", 1).unwrap()).await;
+    let failure = close(&slot, 200).await.failure.map(|error| error.status());
+    (failure, events.take())
+}
+
+#[tokio::test]
+async fn what_can_no_longer_be_read_when_two_write_is_gone_and_a_failure_is_a_failure() {
+    let unreadable = || StoreError::unreadable(RecordError::Malformed);
+    let (failure, events) = fails_at_the_second_load(unreadable).await;
+    assert_eq!((failure, events.contains(&"gone")), (None, true), "{events:?}");
+    let (failure, events) = fails_at_the_second_load(|| StoreError::new("loading", "the line is cut")).await;
+    assert_eq!((failure, events.contains(&"gone")), (Some(503), false), "{events:?}");
 }

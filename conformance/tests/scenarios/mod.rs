@@ -19,7 +19,7 @@ pub(crate) const NOTHING: &str = r#"200 {"user":null,"k":null}"#;
 pub(crate) const MINE: &str = r#"200 {"user":null,"k":"v"}"#;
 
 /// One for all scenarios of a file; without it on this machine, which is said aloud, they are played at the other places.
-pub fn redis() -> Option<&'static Redis> {
+pub(crate) fn redis() -> Option<&'static Redis> {
     static REDIS: OnceLock<Option<Redis>> = OnceLock::new();
     REDIS.get_or_init(Redis::start).as_ref()
 }
