@@ -50,7 +50,10 @@ pub(crate) async fn stats(arguments: &Stats) -> Result<Answer, Failure> {
         ("live sessions", number(live)),
         ("  logged in", number(with_subject)),
         ("  anonymous", number(anonymous)),
-        ("expired, not swept", if store.frees_by_itself { "Redis frees them by itself".to_owned() } else { number(expired) }),
+        (
+            "expired, not swept",
+            if store.frees_by_itself { "Redis frees them by itself".to_owned() } else { number(expired) },
+        ),
         ("size of the live ones", format!("{} bytes", number(bytes))),
         ("  on average", format!("{} bytes", number(mean))),
     ];
