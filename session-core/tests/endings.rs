@@ -235,44 +235,7 @@ fn a_limit_that_nobody_could_keep_is_refused_at_start() {
     );
 }
 
-/// What it has is no record.
-struct Damaged(MemoryStore);
-
-impl Decorator for Damaged {
-    type Inner = MemoryStore;
-
-    fn inner(&self) -> &MemoryStore {
-        &self.0
-    }
-
-    async fn around<T: Send>(
-        &self,
-        verb: Verb,
-        operation: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
-        if verb == Verb::Load { Err(StoreError::unreadable(RecordError::Malformed)) } else { operation.await }
-    }
-}
-
-#[tokio::test]
-async fn an_entry_that_is_no_record_is_no_session_and_the_next_write_starts_afresh() {
-    let (clock, inner) = stopped();
-    let events = Arc::new(Events::default());
-    let whole = stored(inner.clone(), &clock).build().unwrap();
-    let token = common::begin(&whole).await;
-    let manager = stored(Damaged(inner), &clock).observer(Arc::clone(&events)).build().unwrap();
-    let response = visit(&manager, Some(&token), |session| assert!(session.is_new() && session.is_empty())).await;
-    assert_eq!(events.take(), ["unreadable"]);
-    assert!(response.failure.is_none());
-    assert_eq!(response.token(), None, "no removal cookie for what another version may be able to read");
-    let response = visit(&manager, Some(&token), |session| session.insert("n", 7).unwrap()).await;
-    let fresh = response.token().unwrap();
-    assert_ne!(fresh, token);
-    assert_eq!(count(&whole, fresh, "n").await, Some(7));
-    assert_eq!(count(&whole, &token, "n").await, Some(1), "what can't be read is left as it is");
-}
-
-/// Whatever is loaded for the second time, the answer is this error.
+/// After so many loads every one is answered with this error.
 struct Spoiled(MemoryStore, AtomicUsize, fn() -> StoreError);
 
 impl Decorator for Spoiled {
@@ -287,9 +250,34 @@ impl Decorator for Spoiled {
         verb: Verb,
         operation: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let is_first = verb != Verb::Load || self.1.fetch_add(1, Ordering::SeqCst) == 0;
-        if is_first { operation.await } else { Err((self.2)()) }
+        let goes_well = |left: usize| left.checked_sub(1);
+        if verb == Verb::Load && self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, goes_well).is_err() {
+            return Err((self.2)());
+        }
+        operation.await
     }
+}
+
+fn unreadable() -> StoreError {
+    StoreError::unreadable(RecordError::Malformed)
+}
+
+#[tokio::test]
+async fn an_entry_that_is_no_record_is_no_session_and_the_next_write_starts_afresh() {
+    let (clock, inner) = stopped();
+    let events = Arc::new(Events::default());
+    let whole = stored(inner.clone(), &clock).build().unwrap();
+    let token = common::begin(&whole).await;
+    let manager = stored(Spoiled(inner, 0.into(), unreadable), &clock).observer(Arc::clone(&events)).build().unwrap();
+    let response = visit(&manager, Some(&token), |session| assert!(session.is_new() && session.is_empty())).await;
+    assert_eq!(events.take(), ["unreadable"]);
+    assert!(response.failure.is_none());
+    assert_eq!(response.token(), None, "no removal cookie for what another version may be able to read");
+    let response = visit(&manager, Some(&token), |session| session.insert("n", 7).unwrap()).await;
+    let fresh = response.token().unwrap();
+    assert_ne!(fresh, token);
+    assert_eq!(count(&whole, fresh, "n").await, Some(7));
+    assert_eq!(count(&whole, &token, "n").await, Some(1), "what can't be read is left as it is");
 }
 
 /// How a request fails that has to load again, because another one was faster.
@@ -298,7 +286,7 @@ async fn fails_at_the_second_load(error: fn() -> StoreError) -> (Option<u16>, Ve
     let events = Arc::new(Events::default());
     let whole = stored(inner.clone(), &clock).build().unwrap();
     let token = common::begin(&whole).await;
-    let spoiled = Spoiled(inner, AtomicUsize::new(0), error);
+    let spoiled = Spoiled(inner, 1.into(), error);
     let manager = stored(spoiled, &clock).observer(Arc::clone(&events)).build().unwrap();
     let slot = manager.open(&Cookies::of(&[&token]));
     slot.load().await.unwrap().insert("mine", 1).unwrap();
@@ -309,7 +297,6 @@ async fn fails_at_the_second_load(error: fn() -> StoreError) -> (Option<u16>, Ve
 
 #[tokio::test]
 async fn what_can_no_longer_be_read_when_two_write_is_gone_and_a_failure_is_a_failure() {
-    let unreadable = || StoreError::unreadable(RecordError::Malformed);
     let (failure, events) = fails_at_the_second_load(unreadable).await;
     assert_eq!((failure, events.contains(&"gone")), (None, true), "{events:?}");
     let (failure, events) = fails_at_the_second_load(|| StoreError::new("loading", "the line is cut")).await;

@@ -36,7 +36,7 @@ pub fn store(in_cluster: bool) -> Result<RedisStore, StoreError> {
         timeout: Duration::from_secs(60),
         replicas: None,
         kept: Duration::ZERO,
-        sweeps_from: Arc::new(Mutex::new(Place::START)),
+        next_sweep: Arc::new(Mutex::new(Place::START)),
         witnesses: session_core::Witnesses::default(),
         #[cfg(test)]
         fuse: Arc::new(usize::MAX.into()),

@@ -28,9 +28,8 @@
 //! The user of an access list needs the names below and the commands `EVALSHA`, `EVAL`, `TIME`, `TYPE`, `EXISTS`, `DEL`, `PTTL`,
 //! `PEXPIREAT`, `GET`, `SET`, `HGET`, `HMGET`, `HSET`, `HDEL`, `ZADD`, `ZREM`, `ZRANGE`, `ZREVRANGE` and `ZRANDMEMBER`; for
 //! [`RedisStore::wait_for_replicas`] `WAIT`, for [`NearCache`] `CLIENT TRACKING`, in a cluster also `CLUSTER SLOTS`, `ASKING`, `ZSCORE`
-//! and `ZRANGEBYSCORE`; to be counted `SCAN` and `HSTRLEN`, and `SCAN` to
-//! be swept. On a single server the scripts reach keys that they don't declare, such as those of sessions that a limit
-//! ends.
+//! and `ZRANGEBYSCORE`; to be counted `SCAN` and `HSTRLEN`, and to be swept `SCAN`. On a single server the scripts reach keys that they
+//! don't declare, such as those of sessions that a limit ends.
 //!
 //! Let the server evict nothing (`maxmemory-policy noeviction`): an index that is evicted no longer knows of its sessions. When it
 //! is full it refuses logins and changes, and people can still be let in and out.
@@ -48,7 +47,8 @@
 //! `redis-cli HGETALL` shows a session to a person. `session` is the [prefix](RedisStore::prefix), a *key* is 64 hexadecimal digits: the hash of
 //! an id, which opens no session. All times are milliseconds, by the server's clock. Everything has a deadline of its own, so
 //! nothing stays that nobody wants, and there is nothing to sweep; a deadline is kept to the millisecond, whenever the server gets
-//! to it. Who wants to be told of each end lets what has expired [be kept](RedisStore::keep_expired) until it is swept. In a cluster keep the nodes' clocks together, as for anything.
+//! to it. Who wants to be told of each end lets what has expired [be kept](RedisStore::keep_expired) until it is swept. In a cluster
+//! keep the nodes' clocks together, as for anything.
 //!
 //! A record is longer than the 64 bytes up to which Redis keeps a hash in its compact form. `hash-max-listpack-value 4096` in its
 //! configuration saves a quarter to a half of the memory; the manual has the numbers.

@@ -1,6 +1,6 @@
 //! One call of a verb: which store, and how long it may take.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use session_core::{Ended, Place, StoreKey};
 use tokio::time::Instant;
@@ -51,12 +51,8 @@ impl<'a> Operation<'a> {
     }
 
     /// Where the next sweep begins.
-    pub(crate) fn sweeps_from(&self) -> Place {
-        *self.store.sweeps_from.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn sweep_from(&self, place: Place) {
-        *self.store.sweeps_from.lock().unwrap_or_else(PoisonError::into_inner) = place;
+    pub(crate) fn next_sweep(&self) -> MutexGuard<'_, Place> {
+        self.store.next_sweep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A script on a session.

@@ -29,7 +29,7 @@ pub struct RedisStore {
     pub(crate) replicas: Option<(u64, Duration)>,
     /// For how long a session stays when it has expired.
     pub(crate) kept: Duration,
-    pub(crate) sweeps_from: Arc<Mutex<Place>>,
+    pub(crate) next_sweep: Arc<Mutex<Place>>,
     pub(crate) witnesses: Witnesses,
     /// After so many commands there are no more: for tests of what a process leaves behind that ends halfway.
     #[cfg(test)]
@@ -102,7 +102,7 @@ impl RedisStore {
             timeout: crate::link::CONNECTING * 2,
             replicas: None,
             kept: Duration::ZERO,
-            sweeps_from: Arc::new(Mutex::new(Place::START)),
+            next_sweep: Arc::new(Mutex::new(Place::START)),
             witnesses: Witnesses::default(),
             #[cfg(test)]
             fuse: Arc::new(usize::MAX.into()),

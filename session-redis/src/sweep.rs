@@ -22,12 +22,12 @@ impl Operation<'_> {
             return Ok(0);
         }
         let nodes = self.nodes().await?;
-        let mut place = self.sweeps_from();
+        let mut place = *self.next_sweep();
         let (mut swept, mut is_last_round) = (0, place == Place::START);
         while swept < limit {
             let Some(node) = nodes.get(place.part) else {
                 place = Place::START;
-                self.sweep_from(place);
+                *self.next_sweep() = place;
                 if is_last_round {
                     break;
                 }
@@ -39,7 +39,7 @@ impl Operation<'_> {
             let answer = self.again().run_on(node, call.number((limit - swept) as u64)).await?;
             let took = start.elapsed();
             place = count::next(place, &answer)?;
-            self.sweep_from(place);
+            *self.next_sweep() = place;
             let freed = answer.last()?;
             swept += freed.len();
             self.tell(ended(freed, EndedBy::Deadline));

@@ -8,8 +8,9 @@
 //! cargo run --release -p session-stores --features redis --example sweep -- 'redis://localhost?keep_expired_s=3600' 1000000 told
 //! ```
 //!
-//! With `told` somebody watches, so that a sweep has to say of each session how it was. The store has to be empty and is full of rubbish afterwards. The exit code is 0 if all is well, 1 if live requests waited
-//! too long, failed or lost their sessions or the room doesn't come back, and 2 if the arguments make no sense.
+//! With `told` somebody watches, so that a sweep has to say of each session how it was. The store has to be empty and is full of
+//! rubbish afterwards. The exit code is 0 if all is well, 1 if live requests waited too long, failed or lost their sessions, if not
+//! each end was told once, or if the room doesn't come back, and 2 if the arguments make no sense.
 
 mod space;
 mod trial;
@@ -111,8 +112,8 @@ async fn measured(url: &str, trial: &Trial, told: bool) -> Result<bool, Failure>
     let growth = show_rooms(&rooms);
     let heard = heard.0.load(Ordering::Relaxed);
     println!("{swept} sessions were swept, and {heard} told of");
-    let whole = heard == if told { swept } else { 0 };
-    let whole = whole && watched.failed == 0 && live == trial.looked_up() && expired == 0;
+    let told_once = heard == if told { swept } else { 0 };
+    let whole = told_once && watched.failed == 0 && live == trial.looked_up() && expired == 0;
     Ok(whole && ratio <= MOST_RATIO && growth <= MOST_GROWTH)
 }
 
