@@ -88,8 +88,8 @@ pub(crate) struct Rest {
     /// The session with the changes.
     pub(crate) result: Record,
     pub(crate) failure: Option<Error>,
-    /// What to begin with, if that is known.
-    pub(crate) plan: Option<Plan>,
+    /// What to begin with, and when that was decided, if it is known.
+    pub(crate) plan: Option<(Plan, Timestamp)>,
 }
 
 impl Progress {
@@ -182,7 +182,7 @@ impl Machine {
         Ok(Some(Arc::new(Base { id, key, record, version, times, first, theirs: now, ours: now, retired })))
     }
 
-    async fn find_stored(&self, id: SessionId, retired: bool) -> Result<Option<Arc<Base>>, Error> {
+    pub(crate) async fn find_stored(&self, id: SessionId, retired: bool) -> Result<Option<Arc<Base>>, Error> {
         let key = id.store_key();
         let Some(store) = self.store() else { return Ok(None) };
         let event = match store.find(&key).await {
@@ -303,9 +303,16 @@ impl Machine {
         Ok(revocations.revoke(&key, keep).await?)
     }
 
-    /// The next step for a session, by the clock that keeps it.
-    pub(crate) fn plan(&self, base: Option<&Base>, changes: &Changes, result: &Record, answer: Answer) -> Plan {
-        plan(base, changes, result, answer, self.now(base), &self.policy)
+    /// The next step for a session, and the time, by the clock that keeps it.
+    pub(crate) fn plan(
+        &self,
+        base: Option<&Base>,
+        changes: &Changes,
+        result: &Record,
+        answer: Answer,
+    ) -> (Plan, Timestamp) {
+        let now = self.now(base);
+        (plan(base, changes, result, answer, now, &self.policy), now)
     }
 
     fn now(&self, base: Option<&Base>) -> Timestamp {
@@ -320,11 +327,12 @@ impl Machine {
     pub(crate) async fn commit(&self, rest: &mut Rest, mut answer: Answer, agent: Option<&[u8]>) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             let Rest { progress, changes, result, plan, .. } = rest;
-            let plan = plan.take().unwrap_or_else(|| self.plan(progress.base.as_deref(), changes, result, answer));
+            let (plan, now) =
+                plan.take().unwrap_or_else(|| self.plan(progress.base.as_deref(), changes, result, answer));
             let outcome = match plan {
                 Plan::Nothing => return Ok(()),
                 Plan::Create(record) => {
-                    if Box::pin(self.create(progress, self.bound(record, agent)?)).await? {
+                    if Box::pin(self.create(progress, self.bound(record, agent)?, now)).await? {
                         return Ok(());
                     }
                     continue;
@@ -333,14 +341,14 @@ impl Machine {
                     Box::pin(self.delete(progress)).await?;
                     continue;
                 }
-                Plan::Touch => Box::pin(self.touch(progress)).await?,
-                Plan::Update(record) => Box::pin(self.update(progress, record)).await?,
+                Plan::Touch => Box::pin(self.touch(progress, now)).await?,
+                Plan::Update(record) => Box::pin(self.update(progress, record, now)).await?,
                 Plan::Rename(record) if changes.renewed => {
                     let record = if changes.authenticates() { self.bound(record, agent)? } else { record };
-                    Box::pin(self.rename(progress, record, self.limit)).await?
+                    Box::pin(self.rename(progress, record, now, self.limit)).await?
                 }
                 // By its age alone: no login, so no limit of them, and no reason to fail.
-                Plan::Rename(record) => match Box::pin(self.rename(progress, record, SubjectLimit::None)).await {
+                Plan::Rename(record) => match Box::pin(self.rename(progress, record, now, SubjectLimit::None)).await {
                     Err(Error::TooLarge { .. } | Error::TooManyKeys { .. }) => {
                         answer = Answer::Open;
                         continue;
@@ -394,9 +402,8 @@ impl Machine {
     }
 
     /// False if the new id was taken, by a chance of 1 in 2^256 or a generator that repeats itself.
-    async fn create(&self, progress: &mut Progress, record: Record) -> Result<bool, Error> {
+    async fn create(&self, progress: &mut Progress, record: Record, now: Timestamp) -> Result<bool, Error> {
         self.check_size(&record)?;
-        let now = self.clock.now();
         let times = Times::begin(now, record.expiry);
         let id = SessionId::random(&*self.random)?;
         let base = Base {
@@ -410,7 +417,7 @@ impl Machine {
             ours: now,
             retired: false,
         };
-        let cookie = self.cookie(&base)?;
+        let cookie = self.cookie(&base, now)?;
         let counted = self.count_anonymous(&base.record, now)?;
         if let Some(store) = self.store() {
             let created = store.create(&base.key, &base.record, self.limit).await;
@@ -445,10 +452,10 @@ impl Machine {
         Ok(())
     }
 
-    async fn touch(&self, progress: &mut Progress) -> Result<Update, Error> {
+    async fn touch(&self, progress: &mut Progress, now: Timestamp) -> Result<Update, Error> {
         let Some(base) = &progress.base else { return Ok(Update::Gone) };
-        let touched = self.next(base, base.record.clone(), base.version);
-        let cookie = self.cookie_if(base.retired, &touched)?;
+        let touched = Self::next(base, base.record.clone(), base.version, now);
+        let cookie = self.cookie_if(base.retired, &touched, now)?;
         if let Some(store) = self.store()
             && store.touch(&base.key).await? == Touch::Gone
         {
@@ -458,12 +465,12 @@ impl Machine {
         Ok(Update::Updated)
     }
 
-    async fn update(&self, progress: &mut Progress, record: Record) -> Result<Update, Error> {
+    async fn update(&self, progress: &mut Progress, record: Record, now: Timestamp) -> Result<Update, Error> {
         self.check_size(&record)?;
         let Some(base) = &progress.base else { return Ok(Update::Gone) };
-        let updated = self.next(base, record, base.version.next());
+        let updated = Self::next(base, record, base.version.next(), now);
         let lasting = |base: &Base| (base.record.own().remembered, base.record.expiry.lifetime);
-        let cookie = self.cookie_if(base.retired || lasting(base) != lasting(&updated), &updated)?;
+        let cookie = self.cookie_if(base.retired || lasting(base) != lasting(&updated), &updated, now)?;
         let outcome = match self.store() {
             Some(store) => store.update(&base.key, &updated.record, base.version).await?,
             None => Update::Updated,
@@ -474,14 +481,20 @@ impl Machine {
         Ok(outcome)
     }
 
-    async fn rename(&self, progress: &mut Progress, record: Record, limit: SubjectLimit) -> Result<Update, Error> {
+    async fn rename(
+        &self,
+        progress: &mut Progress,
+        record: Record,
+        now: Timestamp,
+        limit: SubjectLimit,
+    ) -> Result<Update, Error> {
         self.check_size(&record)?;
         let Some(base) = &progress.base else { return Ok(Update::Gone) };
         let id = SessionId::random(&*self.random)?;
         let first = self.store.is_none().then(|| Box::new(base.first().clone()));
-        let next = self.next(base, record, base.version.next());
+        let next = Self::next(base, record, base.version.next(), now);
         let renamed = Base { key: id.store_key(), id, first, ..next };
-        let cookie = self.cookie(&renamed)?;
+        let cookie = self.cookie(&renamed, now)?;
         let (old, new) = (base.key, renamed.key);
         let outcome = match self.store() {
             Some(store) => store.rename(&old, &new, &renamed.record, base.version, limit).await?,
@@ -509,8 +522,8 @@ impl Machine {
     }
 
     /// The base after a write that happens now.
-    fn next(&self, base: &Base, record: Record, version: Version) -> Base {
-        let times = base.times.touched(self.now(Some(base)), record.expiry);
+    fn next(base: &Base, record: Record, version: Version, now: Timestamp) -> Base {
+        let times = base.times.touched(now, record.expiry);
         let Base { id, key, first, theirs, ours, .. } = base;
         Base {
             id: id.clone(),
@@ -538,11 +551,15 @@ impl Machine {
     }
 
     /// A reference stays what it is, unless it is to be made anew; a session that is in its cookie moves with it.
-    fn cookie_if(&self, anew: bool, base: &Base) -> Result<CookieChange, Error> {
-        if anew || self.store.is_none() { Ok(CookieChange::Set(self.cookie(base)?)) } else { Ok(CookieChange::Keep) }
+    fn cookie_if(&self, anew: bool, base: &Base, now: Timestamp) -> Result<CookieChange, Error> {
+        if anew || self.store.is_none() {
+            Ok(CookieChange::Set(self.cookie(base, now)?))
+        } else {
+            Ok(CookieChange::Keep)
+        }
     }
 
-    fn cookie(&self, base: &Base) -> Result<Vec<String>, Error> {
+    fn cookie(&self, base: &Base, now: Timestamp) -> Result<Vec<String>, Error> {
         let token = match self.store {
             Some(_) => self.tokens.reference(&base.id),
             None => self.tokens.whole(
@@ -555,7 +572,7 @@ impl Machine {
                 &*self.random,
             )?,
         };
-        let left = base.times.ends(base.record.expiry).since(self.now(Some(base)));
+        let left = base.times.ends(base.record.expiry).since(now);
         self.attributes.set_all(&token, left.as_secs(), base.record.own().remembered, &*self.random)
     }
 }

@@ -33,12 +33,12 @@ impl Base {
         self.theirs.plus(ours.since(self.ours))
     }
 
-    /// When it got its id, as far as that is noted.
     /// The id that a session in cookies began with.
     pub(crate) fn first(&self) -> &SessionId {
         self.first.as_deref().unwrap_or(&self.id)
     }
 
+    /// When it got its id, as far as that is noted.
     fn renewed(&self) -> Timestamp {
         self.times.created.plus(Duration::from_millis(self.record.own().renewed.unwrap_or_default()))
     }

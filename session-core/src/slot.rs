@@ -14,6 +14,7 @@ use crate::cookie::CookieLines;
 use crate::error::Error;
 use crate::plan::Answer;
 use crate::session::Session;
+use crate::token::{Content, Opened};
 
 /// Goes with a request, in its extensions or its local cache. Clones are the same slot.
 ///
@@ -80,7 +81,14 @@ impl Slot {
     async fn read(&self) -> Result<Session, Error> {
         let machine = self.machine();
         let tokens = machine.open_tokens(&self.0.cookies);
-        let base = if tokens.is_empty() { Ok(None) } else { SyncFuture::new(Box::pin(machine.find(tokens))).await };
+        let base = match tokens.as_slice() {
+            [] => Ok(None),
+            // Nearly always, so that one isn't boxed.
+            [Opened { content: Content::Reference(id), retired }] => {
+                SyncFuture::new(machine.find_stored(id.clone(), *retired)).await
+            }
+            _ => SyncFuture::new(Box::pin(machine.find(tokens))).await,
+        };
         match base {
             Ok(base) => {
                 let base = base.filter(|base| machine.admits(base, self.0.agent.as_deref()));

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::binding::Agent;
 use crate::changes::{Change, Changes};
+use crate::clock::Timestamp;
 use crate::close::{Close, CloseFuture};
 use crate::commit::{CookieChange, Machine, Progress, Rest};
 use crate::cookie::{Brought, MOST_CHUNKS};
@@ -89,21 +90,20 @@ impl Shared {
 
     /// Decides at once. A session that was only read is done with it, and one whose store answers at once too.
     pub(crate) fn close(self: &Arc<Self>, answer: Answer) -> Close {
-        {
-            let mut state = self.state();
-            if std::mem::replace(&mut state.closed, true) {
-                return Close::Untouched;
-            }
-            if state.is_as_loaded() && self.plan(&state, answer) == Plan::Nothing {
-                return Close::Ready(Effects::default());
-            }
+        let mut state = self.state();
+        if std::mem::replace(&mut state.closed, true) {
+            return Close::Untouched;
+        }
+        if state.is_as_loaded() && self.plan(&state, answer).0 == Plan::Nothing {
+            return Close::Ready(Effects::default());
         }
         // Nothing begins to save a closed session, so a turn that is free stays free.
         if self.turn.get().is_some_and(|turn| turn.available_permits() == 0) {
+            drop(state);
             let shared = Arc::clone(self);
             return CloseFuture::new(async move {
                 let _turn = shared.turn().await;
-                let mut rest = shared.rest();
+                let mut rest = shared.rest(shared.state());
                 match shared.decide(&mut rest, answer) {
                     Some(effects) => effects,
                     None => Arc::clone(&shared).finish(rest, answer).await,
@@ -111,14 +111,14 @@ impl Shared {
             })
             .start();
         }
-        let mut rest = self.rest();
+        let mut rest = self.rest(state);
         match self.decide(&mut rest, answer) {
             Some(effects) => Close::Ready(effects),
             None => CloseFuture::new(Arc::clone(self).finish(rest, answer)).start(),
         }
     }
 
-    fn plan(&self, State { base, changes, view, .. }: &State, answer: Answer) -> Plan {
+    fn plan(&self, State { base, changes, view, .. }: &State, answer: Answer) -> (Plan, Timestamp) {
         self.machine.plan(base.as_deref(), changes, view, answer)
     }
 
@@ -138,9 +138,12 @@ impl Shared {
         }
     }
 
-    fn rest(&self) -> Rest {
-        self.settle();
-        let mut state = self.state();
+    fn rest<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Rest {
+        if state.saving.is_some() {
+            drop(state);
+            self.settle();
+            state = self.state();
+        }
         Rest {
             progress: Progress {
                 base: state.base.clone(),
@@ -160,7 +163,7 @@ impl Shared {
         let Rest { progress, changes, result, failure, plan } = rest;
         let nothing = (progress.gone && !changes.begins_anew()) || (failure.is_some() && !changes.destroyed);
         let next = self.machine.plan(progress.base.as_deref(), changes, result, answer);
-        if nothing || next == Plan::Nothing {
+        if nothing || next.0 == Plan::Nothing {
             return Some(self.effects(progress, failure.take()));
         }
         *plan = Some(next);
@@ -283,8 +286,10 @@ impl Shared {
 
     pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
         let mut state = self.open_state()?;
-        let base = state.base.clone().filter(|_| !state.ends());
-        change.apply(&mut state.view, &|| self.age_of(base.as_deref()), self.machine.policy.expiry)?;
+        let ends = state.ends();
+        let State { base, view, .. } = &mut *state;
+        let base = base.as_deref().filter(|_| !ends);
+        change.apply(view, &|| self.age_of(base), self.machine.policy.expiry)?;
         state.changes.push(change);
         state.generation += 1;
         Ok(())

@@ -1,12 +1,14 @@
 //! The values of a session: JSON texts by their keys, in one piece of memory.
 
 use std::fmt;
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 /// The values of a session by their keys.
 ///
@@ -106,15 +108,17 @@ impl Values {
         if former.as_ref().is_some_and(|entry| is_same(entry.json, json.as_bytes())) {
             return false;
         }
-        let start = former.as_ref().map_or_else(|| self.place(key), |entry| entry.start);
-        let end = former.as_ref().map_or(start, |entry| entry.end);
-        let (count, size) = former.map_or((self.count, self.size), |entry| (self.count - 1, self.size - entry.size()));
-        let mut entries = Vec::with_capacity(self.entries.len() + key.len() + json.len() + 2 * LONGEST_LENGTH);
-        entries.extend_from_slice(&self.entries[..start]);
-        push(&mut entries, key, json);
-        entries.extend_from_slice(&self.entries[end..]);
-        let added = Entry { start, end, key: key.as_bytes(), json: json.as_bytes() }.size();
-        *self = Self { entries: entries.into(), count: count + 1, size: size + added };
+        let (key, json) = (key.as_bytes(), json.as_bytes());
+        let (start, end, count, size) = match former {
+            Some(Entry { start, end, json, .. }) => (start, end, self.count, self.size - short(json.len())),
+            None => {
+                let place = self.place(key);
+                (place, place, self.count + 1, self.size + Entry { start: place, end: place, key, json: &[] }.size())
+            }
+        };
+        let entries =
+            joined([&self.entries[..start], &lengths(key.len(), json.len()), key, json, &self.entries[end..]]);
+        *self = Self { entries, count, size: size + short(json.len()) };
         true
     }
 
@@ -129,7 +133,7 @@ impl Values {
     /// ```
     pub fn remove(&mut self, key: &str) -> bool {
         let Some(entry) = self.find(key) else { return false };
-        let entries = [&self.entries[..entry.start], &self.entries[entry.end..]].concat().into();
+        let entries = joined([&self.entries[..entry.start], &self.entries[entry.end..]]);
         *self = Self { entries, count: self.count - 1, size: self.size - entry.size() };
         true
     }
@@ -254,17 +258,22 @@ impl Values {
     }
 
     /// Where an entry that is not there would be.
-    fn place(&self, key: &str) -> usize {
-        self.entries().find(|entry| entry.key > key.as_bytes()).map_or(self.entries.len(), |entry| entry.start)
+    fn place(&self, key: &[u8]) -> usize {
+        self.entries().find(|entry| entry.key > key).map_or(self.entries.len(), |entry| entry.start)
     }
 }
 
 impl Entry<'_> {
-    /// What it takes in a JSON object, a comma included. An object has less than 4 GiB.
+    /// What it takes in a JSON object, a comma included.
     fn size(&self) -> u32 {
         let key = if is_plain(self.key) { self.key.len() + 2 } else { text(self.key).map_or(0, json_size) };
-        u32::try_from(key + ":".len() + self.json.len() + ",".len()).unwrap_or(u32::MAX)
+        short(key + ":".len() + self.json.len() + ",".len())
     }
+}
+
+/// A length among values, which have less than 4 GiB.
+fn short(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// It was text when it was put there.
@@ -272,22 +281,30 @@ fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-fn push(entries: &mut Vec<u8>, key: &str, json: &str) {
-    push_length(entries, key.len());
-    push_length(entries, json.len());
-    entries.extend_from_slice(key.as_bytes());
-    entries.extend_from_slice(json.as_bytes());
+/// The parts one after the other, in one allocation.
+fn joined<const N: usize>(parts: [&[u8]; N]) -> Arc<[u8]> {
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut whole: Arc<[u8]> = repeat_n(0, length).collect();
+    let mut rest = Arc::get_mut(&mut whole).unwrap_or_default();
+    for part in parts {
+        let (place, behind) = rest.split_at_mut(part.len());
+        place.copy_from_slice(part);
+        rest = behind;
+    }
+    whole
 }
 
-const LONGEST_LENGTH: usize = 10;
-
-/// Seven bits a byte, the lowest first; all but the last have the eighth bit.
-fn push_length(entries: &mut Vec<u8>, mut length: usize) {
-    while length >= 0x80 {
-        entries.push(0x80 | (length & 0x7f) as u8);
-        length >>= 7;
+/// The lengths of a key and of its value: seven bits a byte, the lowest first; all but the last have the eighth bit.
+fn lengths(key: usize, json: usize) -> SmallVec<[u8; 8]> {
+    let mut bytes = SmallVec::new();
+    for mut length in [key, json] {
+        while length >= 0x80 {
+            bytes.push(0x80 | (length & 0x7f) as u8);
+            length >>= 7;
+        }
+        bytes.push(length as u8);
     }
-    entries.push(length as u8);
+    bytes
 }
 
 fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
@@ -337,7 +354,9 @@ impl<'de> Deserialize<'de> for Values {
                         late.push((key, json));
                         continue;
                     }
-                    push(&mut entries, &key, json);
+                    for part in [&lengths(key.len(), json.len()), key.as_bytes(), json.as_bytes()] {
+                        entries.extend_from_slice(part);
+                    }
                     values.count += 1;
                     values.size += Entry { start: 0, end: 0, key: key.as_bytes(), json: json.as_bytes() }.size();
                     last = Some(key);
