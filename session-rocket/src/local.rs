@@ -79,10 +79,12 @@ impl RequestHead for Head<'_, '_> {
     }
 
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        self.0.headers().get(name).for_each(|value| line(value.as_bytes()));
+        let mut written = self.0.headers().get(name).peekable();
         // Local clients put cookies into the jar and write no header. From the network the jar is never asked: it
         // decodes names and knows one cookie of a name only.
-        if name == "cookie" && !self.0.headers().contains(name) {
+        let in_jar = name == "cookie" && written.peek().is_none();
+        written.for_each(|value| line(value.as_bytes()));
+        if in_jar {
             let cookies = self.0.cookies().iter();
             cookies.for_each(|cookie| line(format!("{}={}", cookie.name(), cookie.value()).as_bytes()));
         }

@@ -69,6 +69,29 @@ where
 
 /// The same as a tower service, for servers other than warp's. In there [`remote`] is `None`.
 ///
+/// It also costs less: under warp's own server [`wrap`] puts each request together anew and runs the routes in a task of
+/// their own, which takes longer than the session does. With hyper's server there is neither:
+///
+/// ```no_run
+/// use hyper_util::rt::{TokioExecutor, TokioIo};
+/// use hyper_util::server::conn::auto::Builder;
+/// use hyper_util::service::TowerToHyperService;
+/// # use session_warp::{KeyRing, MemoryStore, Session, SessionManager, session};
+/// # use warp::Filter;
+///
+/// # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+/// # let manager = SessionManager::stored(MemoryStore::new(), KeyRing::from_env("SESSION_SECRET")?).build()?;
+/// # let routes = warp::any().and(session()).map(|session: Session| session.len().to_string());
+/// let service = TowerToHyperService::new(session_warp::service(routes, manager));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3030").await?;
+/// loop {
+///     let (stream, _) = listener.accept().await?;
+///     let service = service.clone();
+///     tokio::spawn(async move { Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await });
+/// }
+/// # }
+/// ```
+///
 /// ```
 /// use session_warp::{KeyRing, MemoryStore, Secret, Session, SessionManager, session};
 /// use tower_service::Service;
