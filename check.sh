@@ -141,6 +141,7 @@ fi
 fuzz/run.sh 10
 
 step "what a request costs"
+(cd benches && cargo test --release --locked --quiet)
 benches/gate.sh
 
 step "all is well"

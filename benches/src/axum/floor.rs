@@ -50,7 +50,6 @@ fn begin(session: &Session, size: Size) -> Result<(), StatusCode> {
     Ok(())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(_: serde_json::Error) -> StatusCode {
     StatusCode::INTERNAL_SERVER_ERROR
 }

@@ -53,7 +53,6 @@ async fn begin(session: Session, size: Size) -> Result<(), StatusCode> {
     Ok(())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(_: Error) -> StatusCode {
     StatusCode::INTERNAL_SERVER_ERROR
 }
