@@ -223,9 +223,7 @@ impl Browser {
     /// Keeps a picture of the window in `target/screenshots`, and gives it back.
     pub(crate) async fn screenshot(&self, name: &str) -> Outcome<Vec<u8>> {
         let png = self.client.screenshot().await?;
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../screenshots");
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join(format!("{name}.png")), &png)?;
+        fs::write(screenshots()?.join(format!("{name}.png")), &png)?;
         Ok(png)
     }
 
@@ -238,6 +236,13 @@ impl Browser {
     pub(crate) async fn html(&self) -> Outcome<String> {
         Ok(self.client.source().await?)
     }
+}
+
+/// Where pictures are kept.
+pub(crate) fn screenshots() -> Outcome<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../screenshots");
+    fs::create_dir_all(&folder)?;
+    Ok(folder.canonicalize()?)
 }
 
 /// A command for which the client has no method.

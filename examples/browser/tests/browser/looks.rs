@@ -1,8 +1,10 @@
 //! How the pages look, and that the four look alike.
 
+use std::fs;
+
 use serde_json::json;
 
-use crate::chromium::{Browser, Outcome, with_chromium};
+use crate::chromium::{Browser, Outcome, screenshots, with_chromium};
 use crate::demos::{AXUM, Demo, Folder, log_in};
 
 const VISITOR: [&str; 5] = ["/", "/login", "/cart", "/transfer", "/nowhere"];
@@ -31,6 +33,7 @@ fn the_four_are_indistinguishable_but_for_their_names() {
         for path in MEMBER {
             alike(&browser, &demos, path, "ada").await?;
         }
+        side_by_side(&browser, &demos).await?;
         browser.close().await
     });
 }
@@ -63,6 +66,28 @@ async fn alike(browser: &Browser, demos: &[Demo], path: &str, who: &str) -> Outc
             }
         }
     }
+    Ok(())
+}
+
+/// A picture of the first page at all four, for people: as wide as a screen and as a phone.
+async fn side_by_side(browser: &Browser, demos: &[Demo]) -> Outcome {
+    let row = |kind: &str| {
+        let picture =
+            |demo: &Demo| format!(r#"<img src="ada-home-{kind}-{}.png" alt="">"#, demo.framework.to_lowercase());
+        format!("<p>{}</p>", demos.iter().map(picture).collect::<String>())
+    };
+    let page = format!(
+        "<!doctype html><style>p {{ display: flex; gap: 1%; align-items: start }} img {{ max-width: 24% }}</style>{}{}",
+        row("wide"),
+        row("phone"),
+    );
+    let file = screenshots()?.join("side-by-side.html");
+    fs::write(&file, page)?;
+    browser.open(&format!("file://{}", file.display())).await?;
+    let missing = browser.script("return [...document.images].filter(it => !it.naturalWidth).length").await?;
+    assert_eq!(missing, json!(0));
+    browser.fit(2 * WIDE).await?;
+    browser.screenshot("side-by-side").await?;
     Ok(())
 }
 
