@@ -7,7 +7,8 @@ PATH="$PWD/target/tools/bin:$PATH"
 # There each build is the first and the last one: nothing is kept for the next. A panic says where it was all the same.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=false
 
-step() { printf '\n== %s\n' "$*"; }
+# What comes next, and the minutes so far.
+step() { printf '\n== %s (%d:%02d)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
 refuse() { printf '%s\n' "$*" >&2; exit 1; }
 # A program for the check alone: this version, below target/, and not optimised, for it has little to do.
 tool() {
