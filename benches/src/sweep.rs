@@ -79,6 +79,18 @@ pub fn print() {
     };
     look("without");
     let done = Arc::new(AtomicBool::new(false));
+    let busy = {
+        let done = Arc::clone(&done);
+        thread::spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                black_box(vec![0_u8; 1_000]);
+            }
+        })
+    };
+    look("beside a thread that only works");
+    done.store(true, Ordering::Relaxed);
+    busy.join().expect("it does nothing that fails");
+    done.store(false, Ordering::Relaxed);
     let sweeping = {
         let (manager, done) = (manager, Arc::clone(&done));
         thread::spawn(move || {
