@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 PATH="$PWD/target/tools/bin:$PATH"
-# There each build is the first and the last one: nothing is kept for the next. A panic says where it was all the same.
+# In CI each build is the first and the last one: nothing is kept for the next. A panic says where it was all the same.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=false
 
 # What comes next, and the minutes so far.

@@ -156,7 +156,7 @@ impl Machine {
         Ok(live)
     }
 
-    async fn find_one(&self, Opened { content, retired }: Opened) -> Result<Option<Arc<Base>>, Error> {
+    pub(crate) async fn find_one(&self, Opened { content, retired }: Opened) -> Result<Option<Arc<Base>>, Error> {
         match content {
             // Boxed, so that who keeps sessions in a store has a small future.
             Content::Whole(envelope) => Box::pin(self.find_whole(envelope, retired)).await,
@@ -182,7 +182,7 @@ impl Machine {
         Ok(Some(Arc::new(Base { id, key, record, version, times, first, theirs: now, ours: now, retired })))
     }
 
-    pub(crate) async fn find_stored(&self, id: SessionId, retired: bool) -> Result<Option<Arc<Base>>, Error> {
+    async fn find_stored(&self, id: SessionId, retired: bool) -> Result<Option<Arc<Base>>, Error> {
         let key = id.store_key();
         let Some(store) = self.store() else { return Ok(None) };
         let event = match store.find(&key).await {

@@ -14,7 +14,6 @@ use crate::cookie::CookieLines;
 use crate::error::Error;
 use crate::plan::Answer;
 use crate::session::Session;
-use crate::token::{Content, Opened};
 
 /// Goes with a request, in its extensions or its local cache. Clones are the same slot.
 ///
@@ -80,14 +79,14 @@ impl Slot {
 
     async fn read(&self) -> Result<Session, Error> {
         let machine = self.machine();
-        let tokens = machine.open_tokens(&self.0.cookies);
-        let base = match tokens.as_slice() {
-            [] => Ok(None),
-            // Nearly always, so that one isn't boxed.
-            [Opened { content: Content::Reference(id), retired }] => {
-                SyncFuture::new(machine.find_stored(id.clone(), *retired)).await
-            }
-            _ => SyncFuture::new(Box::pin(machine.find(tokens))).await,
+        let mut tokens = machine.open_tokens(&self.0.cookies);
+        let base = if tokens.len() > 1 {
+            SyncFuture::new(Box::pin(machine.find(tokens))).await
+        } else if let Some(token) = tokens.pop() {
+            // Nearly always, so this one isn't boxed.
+            SyncFuture::new(machine.find_one(token)).await
+        } else {
+            Ok(None)
         };
         match base {
             Ok(base) => {

@@ -110,15 +110,17 @@ impl Values {
         }
         let (key, json) = (key.as_bytes(), json.as_bytes());
         let (start, end, count, size) = match former {
-            Some(Entry { start, end, json, .. }) => (start, end, self.count, self.size - short(json.len())),
+            Some(Entry { start, end, json: former, .. }) => {
+                (start, end, self.count, self.size - short(former.len()) + short(json.len()))
+            }
             None => {
                 let place = self.place(key);
-                (place, place, self.count + 1, self.size + Entry { start: place, end: place, key, json: &[] }.size())
+                (place, place, self.count + 1, self.size + size(key, json))
             }
         };
         let entries =
             joined([&self.entries[..start], &lengths(key.len(), json.len()), key, json, &self.entries[end..]]);
-        *self = Self { entries, count, size: size + short(json.len()) };
+        *self = Self { entries, count, size };
         true
     }
 
@@ -134,7 +136,7 @@ impl Values {
     pub fn remove(&mut self, key: &str) -> bool {
         let Some(entry) = self.find(key) else { return false };
         let entries = joined([&self.entries[..entry.start], &self.entries[entry.end..]]);
-        *self = Self { entries, count: self.count - 1, size: self.size - entry.size() };
+        *self = Self { entries, count: self.count - 1, size: self.size - size(entry.key, entry.json) };
         true
     }
 
@@ -263,12 +265,10 @@ impl Values {
     }
 }
 
-impl Entry<'_> {
-    /// What it takes in a JSON object, a comma included.
-    fn size(&self) -> u32 {
-        let key = if is_plain(self.key) { self.key.len() + 2 } else { text(self.key).map_or(0, json_size) };
-        short(key + ":".len() + self.json.len() + ",".len())
-    }
+/// What a key and its value take in a JSON object, a comma included.
+fn size(key: &[u8], json: &[u8]) -> u32 {
+    let key = if is_plain(key) { key.len() + 2 } else { text(key).map_or(0, json_size) };
+    short(key + ":".len() + json.len() + ",".len())
 }
 
 /// A length among values, which have less than 4 GiB.
@@ -285,6 +285,7 @@ fn text(bytes: &[u8]) -> Option<&str> {
 fn joined<const N: usize>(parts: [&[u8]; N]) -> Arc<[u8]> {
     let length = parts.iter().map(|part| part.len()).sum();
     let mut whole: Arc<[u8]> = repeat_n(0, length).collect();
+    // Nobody else has it yet.
     let mut rest = Arc::get_mut(&mut whole).unwrap_or_default();
     for part in parts {
         let (place, behind) = rest.split_at_mut(part.len());
@@ -358,7 +359,7 @@ impl<'de> Deserialize<'de> for Values {
                         entries.extend_from_slice(part);
                     }
                     values.count += 1;
-                    values.size += Entry { start: 0, end: 0, key: key.as_bytes(), json: json.as_bytes() }.size();
+                    values.size += size(key.as_bytes(), json.as_bytes());
                     last = Some(key);
                 }
                 values.entries = entries.into();

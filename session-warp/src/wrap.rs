@@ -92,6 +92,8 @@ where
 /// # }
 /// ```
 ///
+/// Without a server, as in a test:
+///
 /// ```
 /// use session_warp::{KeyRing, MemoryStore, Secret, Session, SessionManager, session};
 /// use tower_service::Service;
