@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -79,18 +80,6 @@ pub fn print() {
     };
     look("without");
     let done = Arc::new(AtomicBool::new(false));
-    let busy = {
-        let done = Arc::clone(&done);
-        thread::spawn(move || {
-            while !done.load(Ordering::Relaxed) {
-                black_box(vec![0_u8; 1_000]);
-            }
-        })
-    };
-    look("beside a thread that only works");
-    done.store(true, Ordering::Relaxed);
-    busy.join().expect("it does nothing that fails");
-    done.store(false, Ordering::Relaxed);
     let sweeping = {
         let (manager, done) = (manager, Arc::clone(&done));
         thread::spawn(move || {
@@ -106,6 +95,29 @@ pub fn print() {
     done.store(true, Ordering::Relaxed);
     let swept = sweeping.join().expect("the sweep doesn't panic");
     println!("{swept} sessions were swept meanwhile");
+    let waits = wakes();
+    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
+    println!("{:34}{:>10.1}{:>10.1}{:>32.1}", "to wake a thread takes", at(0.5), at(0.999), at(1.0));
+}
+
+/// How long this machine takes to wake a thread that waits, in microseconds: what a request that meets a lock waits besides.
+fn wakes() -> Vec<f64> {
+    let (send, receive) = mpsc::channel::<Instant>();
+    let woken = thread::spawn(move || {
+        let mut waits: Vec<_> = receive.iter().map(|sent| sent.elapsed().as_nanos() as f64 / 1_000.0).collect();
+        waits.sort_unstable_by(f64::total_cmp);
+        waits
+    });
+    let begin = Instant::now();
+    for turn in 1..=SLICES as u32 * 500 {
+        // Works until then, as a request does.
+        while begin.elapsed() < turn * Duration::from_millis(2) {
+            std::hint::spin_loop();
+        }
+        send.send(Instant::now()).expect("somebody receives");
+    }
+    drop(send);
+    woken.join().expect("it only looks at the clock")
 }
 
 /// How often the system took the processor away from this thread.
