@@ -1,6 +1,7 @@
 //! Sessions in this process's memory: for one process, and gone with it.
 
 mod count;
+mod room;
 mod shards;
 mod table;
 
@@ -24,6 +25,7 @@ use crate::store::{Create, Found, Loaded, SessionStore, SubjectLimit, Touch, Upd
 use crate::verb::Verb;
 
 use shards::{Entry, Locked, Renamed, RevokedSubject, SHARDS, Shard, Shards};
+use table::Kept;
 
 /// Every so many creations sweep one shard, so that memory comes back without anybody calling `sweep`.
 const CREATIONS_PER_SWEEP: usize = 4;
@@ -31,8 +33,8 @@ const CREATIONS_PER_SWEEP: usize = 4;
 /// What they drop at most: more than is created meanwhile, and little enough for a request to wait for.
 const SWEPT_BY_A_CREATION: usize = 16;
 
-/// So many sessions are dropped at once by a sweep, which takes about a tenth of a millisecond.
-const SWEPT_AT_ONCE: usize = 16;
+/// A sweep works for so long and then rests.
+const WORK: Duration = Duration::from_micros(100);
 
 /// So much room is made at once when the store is full, if there is what has expired.
 const ROOM_MADE: usize = 1_000;
@@ -40,9 +42,10 @@ const ROOM_MADE: usize = 1_000;
 /// Keeps sessions in memory. It holds a bounded number of them: at its capacity it makes room by dropping expired
 /// ones, and then refuses new anonymous sessions; live ones are never evicted, and people can still log in.
 ///
-/// A [`sweep`](SessionStore::sweep) has a thread of its own and rests for most of the time, so that requests don't wait for it,
-/// whatever the runtime and however many processors there are. It drops about ten thousand sessions a second. Their memory goes
-/// back to the allocator, so new sessions get it; how much of it goes back to the system is up to the allocator.
+/// A [`sweep`](SessionStore::sweep) has a thread of its own and rests for nineteen twentieths of the time, whatever the runtime and
+/// however many processors there are. It holds a lock for microseconds, and none while memory is taken or given back, so requests
+/// don't wait for it. Memory goes back to the allocator, so new sessions get it; how much of it goes back to the system is up to
+/// the allocator.
 ///
 /// Clones share the same sessions. They end with the process: use another store to survive a restart or to serve
 /// from several machines.
@@ -148,49 +151,47 @@ impl MemoryStore {
     /// Room for how many entries is taken from the allocator, expired ones and spare room included.
     #[cfg(test)]
     fn room(&self) -> usize {
-        self.0.shards.all().map(|shard| shard.sessions.capacity()).sum()
+        self.0.shards.all().map(|shard| room::Roomy::capacity(&shard.sessions)).sum()
     }
 }
 
 impl Memory {
     /// Drops what has expired in all shards, at most `limit` of each kind.
-    fn sweep(&self, limit: usize, rest: impl Fn(Duration)) -> usize {
+    fn sweep(&self, limit: usize, mut rest: impl FnMut()) -> usize {
         let mut swept = 0;
         for _ in 0..SHARDS {
             if swept < limit {
-                swept += self.sweep_next_shard(limit - swept, &rest);
+                swept += self.sweep_next_shard(limit - swept, &mut rest);
             }
         }
         swept
     }
 
     /// Drops what has expired in one shard, at most `limit` of each kind, and gives its memory back. After every few
-    /// sessions it calls `rest` with the time that these took.
-    fn sweep_next_shard(&self, limit: usize, rest: impl Fn(Duration)) -> usize {
-        let place = self.counters.next_to_sweep.fetch_add(1, Ordering::Relaxed);
+    /// sessions, when it holds no lock, it calls `rest`.
+    fn sweep_next_shard(&self, limit: usize, mut rest: impl FnMut()) -> usize {
+        let shard = self.counters.next_to_sweep.fetch_add(1, Ordering::Relaxed);
         let now = self.clock.now();
-        let mut swept = 0;
-        let over = self.shards.at(place).over(now, limit);
-        for keys in over.chunks(SWEPT_AT_ONCE) {
-            let start = Instant::now();
-            let over = self.shards.at(place).take_over(keys, now);
-            for (key, entry) in &over {
-                self.shards.forget(entry, key);
+        let (mut swept, mut next) = (0, Some(0));
+        while let Some(from) = next.filter(|_| swept < limit) {
+            let over;
+            (over, next) = self.shards.at(shard).take_over(from, now, limit - swept);
+            for kept in &over {
+                self.shards.forget(kept);
             }
             self.leave(over.len());
             swept += over.len();
-            self.tell(over, EndedBy::Deadline, now);
-            rest(start.elapsed());
+            self.tell(&over, EndedBy::Deadline, now);
+            rest();
         }
-        self.shards.at(place).tidy(now, limit);
-        self.shards.subjects_at(place).tidy(now, limit);
+        self.shards.tidy(shard, now, limit);
         swept
     }
 
     /// Counts one more session in, unless the store is full.
     fn enter(&self, record: &Record) -> Result<(), StoreError> {
         if self.counters.creations.fetch_add(1, Ordering::Relaxed).is_multiple_of(CREATIONS_PER_SWEEP) {
-            self.sweep_next_shard(SWEPT_BY_A_CREATION, drop);
+            self.sweep_next_shard(SWEPT_BY_A_CREATION, || ());
         }
         let room = |held: usize| (record.subject.is_some() || held < self.capacity).then_some(held + 1);
         let enter = || self.counters.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok();
@@ -213,7 +214,7 @@ impl Memory {
         let mut swept = 0;
         for _ in 0..shards {
             if swept < ROOM_MADE {
-                swept += self.sweep_next_shard(SWEPT_BY_A_CREATION, drop);
+                swept += self.sweep_next_shard(SWEPT_BY_A_CREATION, || ());
             }
         }
         self.counters.held.load(Ordering::Relaxed) < self.capacity
@@ -225,32 +226,26 @@ impl Memory {
 
     /// Removes the session under `key` and from its subject's list, and says whether it was alive.
     fn end(&self, key: &StoreKey, now: Timestamp) -> bool {
-        let Some(entry) = self.shards.of(key).sessions.remove(key) else { return false };
+        let Some(kept) = self.shards.of(key).sessions.remove(key) else { return false };
         self.leave(1);
-        self.shards.forget(&entry, key);
-        let ended = !entry.times.is_over(now);
+        self.shards.forget(&kept);
+        let ended = !kept.1.times.is_over(now);
         if !ended {
-            self.tell(vec![(*key, entry)], EndedBy::Deadline, now);
+            self.tell(&[kept], EndedBy::Deadline, now);
         }
         ended
     }
 
     /// Tells who watches of sessions that are gone. Hold no lock.
-    fn tell(&self, gone: Vec<(StoreKey, Entry)>, by: EndedBy, now: Timestamp) {
+    fn tell(&self, gone: &[Kept], by: EndedBy, now: Timestamp) {
         if !gone.is_empty() && !self.witnesses.is_empty() {
-            let ended = |(key, entry): (_, Entry)| Ended { key, session: Some(entry.loaded(now)), by };
-            self.witnesses.tell(gone.into_iter().map(ended));
+            let ended = |kept: &Kept| Ended { key: kept.0, session: Some(kept.1.loaded(now)), by };
+            self.witnesses.tell(gone.iter().map(ended));
         }
     }
 
     /// The outcome, and who had to end for it.
-    fn create(
-        &self,
-        key: &StoreKey,
-        record: &Record,
-        limit: SubjectLimit,
-        now: Timestamp,
-    ) -> (Create, Vec<(StoreKey, Entry)>) {
+    fn create(&self, key: &StoreKey, record: &Record, limit: SubjectLimit, now: Timestamp) -> (Create, Vec<Kept>) {
         let entry = Entry { record: record.clone(), version: Version::FIRST, times: Times::begin(now, record.expiry) };
         let subject = record.subject.as_deref();
         let mut lists = self.shards.subjects_of_each([subject, None]);
@@ -283,7 +278,7 @@ impl Memory {
         seen: Version,
         limit: SubjectLimit,
         now: Timestamp,
-    ) -> Result<(Update, Vec<(StoreKey, Entry)>), StoreError> {
+    ) -> Result<(Update, Vec<Kept>), StoreError> {
         let nothing = |outcome| Ok((outcome, Vec::new()));
         let former = match self.shards.of(old).live(old, now) {
             None => return nothing(Update::Gone),
@@ -348,18 +343,28 @@ impl Memory {
         Some(live.into_iter().take(beyond).map(|(_, key)| key).collect())
     }
 
-    fn end_each(&self, shards: &mut Locked<'_, Shard>, keys: &[StoreKey]) -> Vec<(StoreKey, Entry)> {
-        let end = |key: &StoreKey| Some((*key, shards.of(key).sessions.remove(key)?));
-        let ended: Vec<_> = keys.iter().filter_map(end).collect();
+    fn end_each(&self, shards: &mut Locked<'_, Shard>, keys: &[StoreKey]) -> Vec<Kept> {
+        let ended: Vec<_> = keys.iter().filter_map(|key| shards.of(key).sessions.remove(key)).collect();
         self.leave(ended.len());
         ended
     }
 }
 
-/// Leaves nearly all of the time to others, also where there is one processor. On a busy machine what `took` long was mostly
-/// waiting, so the rest is bounded.
-fn rest(took: Duration) {
-    thread::sleep((19 * took).min(Duration::from_millis(5)));
+/// Leaves nearly all of the time to others, also where there is one processor.
+struct Pace {
+    since: Instant,
+}
+
+impl Pace {
+    /// Call it after every bit of work.
+    fn rest(&mut self) {
+        let worked = self.since.elapsed();
+        if worked >= WORK {
+            // On a busy machine most of it was waiting, so the rest is bounded.
+            thread::sleep((19 * worked).min(Duration::from_millis(5)));
+            self.since = Instant::now();
+        }
+    }
 }
 
 impl Default for MemoryStore {
@@ -400,7 +405,7 @@ impl SessionStore for MemoryStore {
         self.0.enter(record)?;
         let now = self.0.clock.now();
         let (created, ended) = self.0.create(key, record, limit, now);
-        self.0.tell(ended, EndedBy::Limit, now);
+        self.0.tell(&ended, EndedBy::Limit, now);
         if created != Create::Created {
             self.0.leave(1);
         }
@@ -458,7 +463,7 @@ impl SessionStore for MemoryStore {
     ) -> Result<Update, StoreError> {
         let now = self.0.clock.now();
         let (renamed, ended) = self.0.rename([old, new], record, seen, limit, now)?;
-        self.0.tell(ended, EndedBy::Limit, now);
+        self.0.tell(&ended, EndedBy::Limit, now);
         Ok(renamed)
     }
 
@@ -521,7 +526,10 @@ impl SessionStore for MemoryStore {
     async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
         let (memory, (done, swept)) = (Arc::clone(&self.0), oneshot::channel());
         // Not on a thread of the runtime: whatever waits there, the network too, would wait for it.
-        let sweep = move || done.send(memory.sweep(limit, rest));
+        let sweep = move || {
+            let mut pace = Pace { since: Instant::now() };
+            done.send(memory.sweep(limit, || pace.rest()))
+        };
         thread::Builder::new()
             .name("session sweep".to_owned())
             .spawn(sweep)

@@ -6,19 +6,28 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
+use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::table::Table;
+use smallvec::SmallVec;
+
+use super::room::give_back;
+use super::table::{Kept, Table};
 use crate::clock::Timestamp;
 use crate::expiry::Times;
 use crate::id::StoreKey;
 use crate::record::Record;
 use crate::store::{Loaded, Version};
 
-/// With a million sessions a shard holds 1,000: searching it or moving it to less room keeps its lock for about a tenth of a
-/// millisecond.
+/// With a million sessions a shard holds 1,000: what moves it to less room keeps its lock for some hundredths of a millisecond.
 pub(super) const SHARDS: usize = 1_024;
+
+/// A sweep looks at so many places of a shard under one lock, which takes microseconds: less than it takes to wake a request
+/// that waits for it.
+const PLACES_AT_ONCE: usize = 16;
+
+/// What was at so many places. It allocates nothing: the allocator has locks, too, and somebody may wait for this one meanwhile.
+type Few = SmallVec<[Kept; PLACES_AT_ONCE]>;
 
 pub(super) struct Shards {
     keys: Box<[Mutex<Shard>]>,
@@ -84,10 +93,6 @@ impl Shards {
         lock(&self.keys[place % SHARDS])
     }
 
-    pub(super) fn subjects_at(&self, place: usize) -> MutexGuard<'_, Subjects> {
-        lock(&self.subjects[place % SHARDS])
-    }
-
     /// The shards of several keys at once.
     pub(super) fn of_each<'a>(&self, keys: impl IntoIterator<Item = &'a StoreKey>) -> Locked<'_, Shard> {
         Locked::new(&self.keys, keys.into_iter().map(place).collect())
@@ -109,13 +114,36 @@ impl Shards {
     }
 
     /// Takes a session that has ended out of its subject's list, unless it began again meanwhile.
-    pub(super) fn forget(&self, entry: &Entry, key: &StoreKey) {
+    pub(super) fn forget(&self, ended: &Kept) {
+        let (key, entry) = &**ended;
         if let Some(subject) = &entry.record.subject {
             let mut subjects = self.subjects(subject);
             if !self.of(key).sessions.get(key).is_some_and(|entry| entry.belongs_to(subject)) {
-                subjects.forget(subject, key);
+                let emptied = subjects.forget(subject, key);
+                drop(subjects);
+                drop(emptied);
             }
         }
+    }
+
+    /// Drops what else has expired at a place, at most `limit` of each kind, and gives room back that isn't needed.
+    pub(super) fn tidy(&self, place: usize, now: Timestamp, limit: usize) {
+        let (shard, subjects) = (|| self.at(place), || lock(&self.subjects[place % SHARDS]));
+        shard().renamed.extract_if(|_, renamed| renamed.until <= now).take(limit).for_each(drop);
+        shard().revoked.extract_if(|_, until| *until <= now).take(limit).for_each(drop);
+        let mut dropped = 0;
+        loop {
+            let few = subjects().revoked_over(now, limit - dropped);
+            dropped += few.len();
+            if few.is_empty() {
+                break;
+            }
+        }
+        give_back(shard, |shard| &mut shard.sessions);
+        give_back(shard, |shard| &mut shard.renamed);
+        give_back(shard, |shard| &mut shard.revoked);
+        give_back(subjects, |subjects| &mut subjects.sessions);
+        give_back(subjects, |subjects| &mut subjects.revoked);
     }
 
     /// The key a session has now that may have had `key` once.
@@ -148,28 +176,13 @@ impl Shard {
         self.sessions.insert(*key, entry)
     }
 
-    /// Keys of sessions that have expired.
-    pub(super) fn over(&self, now: Timestamp, limit: usize) -> Vec<StoreKey> {
-        let over = self.sessions.iter().filter(|(_, entry)| entry.times.is_over(now));
-        over.map(|(key, _)| *key).take(limit).collect()
-    }
-
-    /// Takes out those that are expired still.
-    pub(super) fn take_over(&mut self, keys: &[StoreKey], now: Timestamp) -> Vec<(StoreKey, Entry)> {
-        let over = keys.iter().filter(|key| self.sessions.get(key).is_some_and(|entry| entry.times.is_over(now)));
-        let over: Vec<_> = over.copied().collect();
-        over.into_iter().filter_map(|key| Some((key, self.sessions.remove(&key)?))).collect()
-    }
-
-    /// Drops what else has expired, at most `limit` of each kind, and gives room back that isn't needed.
-    pub(super) fn tidy(&mut self, now: Timestamp, limit: usize) {
-        self.renamed.extract_if(|_, renamed| renamed.until <= now).take(limit).for_each(drop);
-        self.revoked.extract_if(|_, until| *until <= now).take(limit).for_each(drop);
-        if is_spacious(self.sessions.capacity(), self.sessions.len()) {
-            self.sessions.shrink_to_fit();
-        }
-        shrink(&mut self.renamed);
-        shrink(&mut self.revoked);
+    /// Takes out what has expired at a few places of the table, from place `from` on, at most `limit` sessions, and says at which
+    /// place to go on. What moves between two calls, because the table grows, may be missed: the next sweep finds it.
+    pub(super) fn take_over(&mut self, from: usize, now: Timestamp, limit: usize) -> (Few, Option<usize>) {
+        let next = from + PLACES_AT_ONCE;
+        let over = |place| self.sessions.take_if(place, |entry| entry.times.is_over(now));
+        let over = (from..next).filter_map(over).take(limit).collect();
+        (over, (next < self.sessions.places()).then_some(next))
     }
 
     pub(super) fn renamed_to(&self, key: &StoreKey, now: Timestamp) -> Option<StoreKey> {
@@ -178,11 +191,10 @@ impl Shard {
 }
 
 impl Subjects {
-    /// As [`Shard::tidy`].
-    pub(super) fn tidy(&mut self, now: Timestamp, limit: usize) {
-        self.revoked.extract_if(|_, revoked| revoked.until <= now).take(limit).for_each(drop);
-        shrink(&mut self.revoked);
-        shrink(&mut self.sessions);
+    /// Takes out a few whose revocation is over.
+    fn revoked_over(&mut self, now: Timestamp, limit: usize) -> SmallVec<[(String, RevokedSubject); PLACES_AT_ONCE]> {
+        let over = self.revoked.extract_if(|_, revoked| revoked.until <= now);
+        over.take(limit.min(PLACES_AT_ONCE)).collect()
     }
 
     pub(super) fn remember(&mut self, subject: &str, key: &StoreKey) {
@@ -200,13 +212,12 @@ impl Subjects {
         self.sessions.get(subject).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn forget(&mut self, subject: &str, key: &StoreKey) {
-        if let Some(keys) = self.sessions.get_mut(subject) {
-            keys.retain(|other| other != key);
-            if keys.is_empty() {
-                self.sessions.remove(subject);
-            }
-        }
+    /// Takes a key out of a subject's list. Returns what is left of a list that is empty now: drop it without the lock, if others
+    /// shouldn't wait for the allocator.
+    pub(super) fn forget(&mut self, subject: &str, key: &StoreKey) -> Option<(String, Vec<StoreKey>)> {
+        let keys = self.sessions.get_mut(subject)?;
+        keys.retain(|other| other != key);
+        if keys.is_empty() { self.sessions.remove_entry(subject) } else { None }
     }
 }
 
@@ -263,17 +274,6 @@ impl LockedSubjects<'_> {
 fn place(key: &StoreKey) -> usize {
     let [first, second, ..] = key.as_bytes();
     usize::from(u16::from_be_bytes([*first, *second])) % SHARDS
-}
-
-/// Not before three quarters are spare: what was swept is soon filled again, and moving costs time and leaves holes.
-fn shrink<K: Eq + Hash, T>(map: &mut HashMap<K, T>) {
-    if is_spacious(map.capacity(), map.len()) {
-        map.shrink_to_fit();
-    }
-}
-
-fn is_spacious(capacity: usize, len: usize) -> bool {
-    capacity > 4 * len.max(8)
 }
 
 fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {

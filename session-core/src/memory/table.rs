@@ -2,13 +2,17 @@
 
 use hashbrown::HashTable;
 
+use super::room::Roomy;
 use super::shards::Entry;
 use crate::id::StoreKey;
 
 /// A key is a hash of 256 random bits: eight bytes of it are hash enough, and nobody can choose them. A place in the table is one
 /// pointer, so that the places that are free cost little and a table that grows moves little.
 #[derive(Default)]
-pub(super) struct Table(HashTable<Box<(StoreKey, Entry)>>);
+pub(super) struct Table(HashTable<Kept>);
+
+/// A session and its key, where they have been from the beginning: who takes them out drops them when no lock is held any more.
+pub(super) type Kept = Box<(StoreKey, Entry)>;
 
 impl Table {
     pub(super) fn get(&self, key: &StoreKey) -> Option<&Entry> {
@@ -29,26 +33,44 @@ impl Table {
         false
     }
 
-    pub(super) fn remove(&mut self, key: &StoreKey) -> Option<Entry> {
+    pub(super) fn remove(&mut self, key: &StoreKey) -> Option<Kept> {
         let found = self.0.find_entry(hash(key), |kept| kept.0 == *key).ok()?;
-        let (kept, _) = found.remove();
-        Some(kept.1)
+        Some(found.remove().0)
+    }
+
+    /// How many places there are.
+    pub(super) fn places(&self) -> usize {
+        self.0.num_buckets()
+    }
+
+    /// Takes out what is at a place, if there is something that `is`.
+    pub(super) fn take_if(&mut self, place: usize, is: impl FnOnce(&Entry) -> bool) -> Option<Kept> {
+        let found = self.0.get_bucket_entry(place).ok()?;
+        is(&found.get().1).then(|| found.remove().0)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&StoreKey, &Entry)> {
         self.0.iter().map(|kept| (&kept.0, &kept.1))
     }
+}
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+impl Roomy for Table {
+    fn with_capacity(entries: usize) -> Self {
+        Self(HashTable::with_capacity(entries))
     }
 
-    pub(super) fn capacity(&self) -> usize {
+    fn capacity(&self) -> usize {
         self.0.capacity()
     }
 
-    pub(super) fn shrink_to_fit(&mut self) {
-        self.0.shrink_to_fit(|kept| hash(&kept.0));
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn move_to(&mut self, other: &mut Self) {
+        for kept in self.0.drain() {
+            other.0.insert_unique(hash(&kept.0), kept, |kept| hash(&kept.0));
+        }
     }
 }
 

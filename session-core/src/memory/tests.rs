@@ -39,7 +39,7 @@ async fn memory_comes_back_after_a_sweep() {
     assert_eq!((store.live(), held(&store)), (600, 60_000));
     assert_eq!(store.sweep(500).await.unwrap(), 500);
     assert_eq!(held(&store), 59_500);
-    assert_eq!(store.0.sweep(usize::MAX, drop), 58_900, "without rests, as nobody waits");
+    assert_eq!(store.0.sweep(usize::MAX, || ()), 58_900, "without rests, as nobody waits");
     assert_eq!(store.sweep(usize::MAX).await.unwrap(), 0);
     assert_eq!((store.live(), held(&store)), (600, 600));
     assert!(store.room() < full / 4, "{} of {full}", store.room());
