@@ -42,10 +42,9 @@ const ROOM_MADE: usize = 1_000;
 /// Keeps sessions in memory. It holds a bounded number of them: at its capacity it makes room by dropping expired
 /// ones, and then refuses new anonymous sessions; live ones are never evicted, and people can still log in.
 ///
-/// A [`sweep`](SessionStore::sweep) has a thread of its own and rests for nineteen twentieths of the time, whatever the runtime and
-/// however many processors there are. It holds a lock for microseconds, and none while memory is taken or given back, so requests
-/// don't wait for it. Memory goes back to the allocator, so new sessions get it; how much of it goes back to the system is up to
-/// the allocator.
+/// A [`sweep`](SessionStore::sweep) has a thread of its own and rests for most of the time, whatever the runtime and however many
+/// processors there are. It holds a lock for microseconds, and none while memory is taken or given back, so requests don't wait for
+/// it. Memory goes back to the allocator, so new sessions get it; how much of it goes back to the system is up to the allocator.
 ///
 /// Clones share the same sessions. They end with the process: use another store to survive a restart or to serve
 /// from several machines.

@@ -280,3 +280,34 @@ fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing of the user's runs under the lock, so a poisoned shard is whole all the same.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revocations_and_former_keys_that_are_over_are_dropped_and_no_more_of_them_than_asked() {
+        let [now, later] = [1_000, 2_000].map(Timestamp::from_millis);
+        let shards = Shards::new();
+        for number in 0..100 {
+            let key = StoreKey::from_bytes([number; 32]);
+            let until = if number < 50 { now } else { later };
+            let mut shard = shards.at(0);
+            shard.revoked.insert(key, until);
+            shard.renamed.insert(key, Renamed { to: key, until });
+            let mut subjects = lock(&shards.subjects[0]);
+            subjects.revoked.insert(number.to_string(), RevokedSubject { made: now, until });
+        }
+        let left = || {
+            let (shard, subjects) = (shards.at(0), lock(&shards.subjects[0]));
+            assert!(shard.revoked.values().filter(|until| **until == later).count() == 50);
+            assert!(shard.renamed.values().filter(|renamed| renamed.until == later).count() == 50);
+            assert!(subjects.revoked.values().filter(|revoked| revoked.until == later).count() == 50);
+            [shard.revoked.len(), shard.renamed.len(), subjects.revoked.len()]
+        };
+        shards.tidy(0, now, 20);
+        assert_eq!(left(), [80; 3]);
+        shards.tidy(0, now, usize::MAX);
+        assert_eq!(left(), [50; 3]);
+    }
+}

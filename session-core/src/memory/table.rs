@@ -11,7 +11,7 @@ use crate::id::StoreKey;
 #[derive(Default)]
 pub(super) struct Table(HashTable<Kept>);
 
-/// A session and its key, where they have been from the beginning: who takes them out drops them when no lock is held any more.
+/// A session and its key, in one piece: it can be taken out under a lock and dropped, which costs more, without it.
 pub(super) type Kept = Box<(StoreKey, Entry)>;
 
 impl Table {
